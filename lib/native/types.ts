@@ -1,0 +1,181 @@
+/**
+ * The native surface, typed by hand: exactly what binding/node exports and nothing more. Shapes, units and rules are
+ * those of binding/engine/engine.h; a test compares the two lists of names.
+ */
+
+export type ModelKind = 'vit' | 'kfd' | 'module';
+export type Fit = 'stretch' | 'crop' | 'letterbox';
+
+/** A dense row-major float32 array. */
+export interface FloatArray {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export type NamedArrays = Readonly<Record<string, FloatArray>>;
+
+export interface InputSpec {
+  width: number;
+  height: number;
+  fit: Fit;
+  /** value = (byte / 255 - mean) / std, a channel each, RGB order */
+  mean: readonly [number, number, number];
+  std: readonly [number, number, number];
+}
+
+export interface NativeModelOptions {
+  kind: ModelKind;
+  device?: string;
+  precision?: 'fp32';
+  input?: InputSpec;
+  heads?: number;
+  layerNormEps?: number;
+  activation?: 'gelu' | 'gelu_tanh' | 'quick_gelu';
+  prefixTokens?: number;
+  taps?: readonly number[];
+  logitScale?: number;
+  /** Run the module's own forward as it stands: the peer that `bench` compares with. */
+  plainForward?: boolean;
+  disablePrepack?: boolean;
+}
+
+export interface ModelInfo {
+  kind: ModelKind;
+  device: string;
+  precision: string;
+  execution: 'own-blocks-prepacked' | 'own-blocks' | 'black-box-blocks' | 'plain-forward';
+  inputWidth: number;
+  inputHeight: number;
+  depth: number;
+  width: number;
+  heads: number;
+  patch: number;
+  prefixTokens: number;
+  gridHeight: number;
+  gridWidth: number;
+  classes: number;
+  layerNormEps: number;
+  activation: string;
+  taps: number[];
+  features: string[];
+  /** Maximum relative difference between the engine's block code and the module's own blocks, measured at load. */
+  verificationError: number;
+  warnings: string[];
+}
+
+/** Row-major 2x3: maps crop pixel coordinates to image pixel coordinates; pixel centres at +0.5 in both. */
+export type Affine = readonly [number, number, number, number, number, number];
+
+/** 8-bit RGB, three interleaved channels, rows without padding. Pinned until the job settles: do not write to it. */
+export interface NativeImage {
+  data: Uint8Array;
+  width: number;
+  height: number;
+}
+
+/** Which intermediate values a walk returns; all off by default. See engine.h for names and shapes. */
+export interface Hooks {
+  classToken?: boolean;
+  classAttention?: boolean;
+  prefixMass?: boolean;
+  tokens?: readonly number[];
+  direction?: Float32Array;
+}
+
+export interface NativeRequest {
+  /** Exactly one of `image` and `tensor`. */
+  image?: NativeImage;
+  /** With `image`: the warp to apply instead of fitting the whole image. */
+  crop?: Affine;
+  /** Normalised network input (B,3,H,W); copied. */
+  tensor?: FloatArray;
+  hooks?: Hooks;
+  intermediates?: boolean;
+  returnInput?: boolean;
+}
+
+export interface Timing {
+  queueMs: number;
+  preprocessMs: number;
+  forwardMs: number;
+  /** How many images shared the forward. */
+  batch: number;
+}
+
+export interface RunResult {
+  arrays: NamedArrays;
+  timing: Timing;
+}
+
+export interface BlockEvent {
+  /** Block index from 0. */
+  block: number;
+  /** True on the last block, whose arrays also hold the model's outputs. */
+  last: boolean;
+  arrays: NamedArrays;
+}
+
+/** A submitted job: settles once; `cancel()` is idempotent and rejects with ERR_KFD_ABORTED. */
+export interface NativeJob {
+  readonly promise: Promise<RunResult>;
+  cancel(): void;
+}
+
+export interface NativeWalk {
+  /** Runs one block; null when the walk is over. One call at a time. */
+  next(): Promise<BlockEvent | null>;
+  close(): void;
+}
+
+export interface NativeModel {
+  readonly info: ModelInfo;
+  run(request: NativeRequest): NativeJob;
+  walk(request: NativeRequest): NativeWalk;
+  /** Drops the reference; running jobs finish first. */
+  dispose(): void;
+}
+
+export interface ExecutorOptions {
+  lanes: number;
+  threadsPerLane: number;
+  maxBatch: number;
+  maxQueueItems: number;
+  maxQueueBytes: number;
+}
+
+export interface ExecutorStats {
+  queuedItems: number;
+  queuedBytes: number;
+  runningItems: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  refused: number;
+  batches: number;
+  batchedItems: number;
+}
+
+export interface NativeExecutor {
+  load(path: string, options: NativeModelOptions): Promise<NativeModel>;
+  /** `input` [1,3,H,W] and `pixels` [H,W,3] (0..255 before normalising). */
+  preprocess(spec: InputSpec, image: NativeImage, crop?: Affine): NativeJob;
+  stats(): ExecutorStats;
+  /** Cancels what is queued and running, joins the lanes; resolves when every promise has settled. */
+  shutdown(): Promise<void>;
+}
+
+export interface RuntimeInfo {
+  torchVersion: string;
+  cpuCapability: string;
+  hasPrepackedLinear: boolean;
+  cudaAvailable: boolean;
+  cudaDevices: number;
+}
+
+export interface NativeAddon {
+  /** Version of the package the addon was built from; the loader compares it with package.json. */
+  readonly version: string;
+  runtimeInfo(): RuntimeInfo;
+  keepLargeAllocations(): boolean;
+  Executor: new (options: ExecutorOptions) => NativeExecutor;
+}
