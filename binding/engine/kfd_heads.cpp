@@ -1,0 +1,112 @@
+#include "engine/kfd_heads.h"
+
+#include <algorithm>
+
+namespace kfd::engine {
+namespace {
+
+Module required_child(const Module& module, const std::string& name) {
+  const auto found = child(module, name);
+  if (!found) {
+    throw Error(ErrorCode::kModelUnsupported,
+                "a KFD module needs the child `" + name + "`; children found: " + list_children(module),
+                "export encoder, adapters, locator and classifier as children and class_embeddings as a buffer, "
+                "scripted and not frozen");
+  }
+  return *found;
+}
+
+std::vector<int64_t> read_taps(const Module& module, const ModelOptions& options) {
+  const c10::IValue value = module.attr("taps", c10::IValue());
+  std::vector<int64_t> taps = options.taps;
+  if (value.isIntList()) {
+    taps = value.toIntVector();
+    if (!options.taps.empty() && options.taps != taps) {
+      throw Error(ErrorCode::kModelMismatch, "the sidecar's vit.taps differ from the module's `taps`",
+                  "correct or remove vit.taps");
+    }
+  }
+  return taps;
+}
+
+}  // namespace
+
+KfdHeads::KfdHeads(const Module& module, const ModelOptions& options, int64_t depth, int64_t width)
+    : taps_(read_taps(module, options)),
+      logit_scale_(options.logit_scale),
+      class_embeddings_(tensor_or_undefined(module, "class_embeddings")),
+      locator_(required_child(module, "locator")),
+      classifier_(required_child(module, "classifier")),
+      prompt_learner_(child(module, "prompt_learner")) {
+  const auto adapters = required_child(module, "adapters").named_children();
+  if (taps_.empty() || taps_.size() != adapters.size()) {
+    throw Error(ErrorCode::kModelMismatch,
+                "the module has " + std::to_string(adapters.size()) + " adapters and " + std::to_string(taps_.size()) +
+                    " taps; one block index a adapter is expected",
+                "give vit.taps in the model's sidecar (NAME.kfd.json), one 0-based block index for each adapter");
+  }
+  if (!std::is_sorted(taps_.begin(), taps_.end()) || taps_.front() < 0 || taps_.back() >= depth) {
+    throw Error(ErrorCode::kModelMismatch, "taps must rise and lie between 0 and " + std::to_string(depth - 1),
+                "correct vit.taps");
+  }
+  if (const c10::IValue scale = module.attr("logit_scale", c10::IValue()); scale.isDouble()) {
+    logit_scale_ = scale.toDouble();
+  }
+  for (const auto& adapter : adapters) {
+    const at::Tensor weight = tensor_or_undefined(adapter.value, "weight");
+    if (!weight.defined() || weight.dim() != 2 || weight.size(1) != width) {
+      throw Error(ErrorCode::kModelMismatch,
+                  "adapters." + adapter.name + " is not a linear layer from width " + std::to_string(width));
+    }
+    adapters_.emplace_back(weight, tensor_or_undefined(adapter.value, "bias"), /*prepack=*/false, 0);
+    if (!class_embeddings_.defined() || class_embeddings_.dim() != 2 || class_embeddings_.size(0) != 2 ||
+        class_embeddings_.size(1) != weight.size(0)) {
+      throw Error(ErrorCode::kModelMismatch,
+                  "`class_embeddings` must be a tensor of sizes (2, " + std::to_string(weight.size(0)) +
+                      "): row 0 pristine, row 1 deepfake");
+    }
+  }
+}
+
+KfdHeads::Level KfdHeads::level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height,
+                                int64_t grid_width, int64_t height, int64_t width) const {
+  const at::Tensor features = adapters_[level](tokens.slice(1, prefix_tokens));
+  // as torch.nn.functional.normalize: norms below 1e-12 count as 1e-12
+  const at::Tensor unit = features / features.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+  const at::Tensor cosine = at::matmul(unit, class_embeddings_.t());  // (B,P,2)
+  const at::Tensor grid =
+      (cosine * logit_scale_).transpose(1, 2).reshape({tokens.size(0), 2, grid_height, grid_width});
+  return {unit, at::upsample_bilinear2d(grid, {height, width}, /*align_corners=*/true)};
+}
+
+NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermediates) const {
+  c10::List<at::Tensor> maps;
+  for (const Level& level : levels) {
+    maps.push_back(level.maps);
+  }
+  Module locator = locator_;
+  Module classifier = classifier_;
+  const at::Tensor shares = locator.forward({maps}).toTensor();  // (B,2,H,W), softmax over the classes
+  const at::Tensor p = classifier.forward({maps}).toTensor();    // (B,2)
+  const at::Tensor forged = shares.select(1, 1);
+  NamedTensors outputs{{"p", p}, {"S", forged}};
+  if (!intermediates) {
+    return outputs;
+  }
+  for (size_t i = 0; i < levels.size(); ++i) {
+    outputs.push_back({"F" + std::to_string(i), levels[i].unit_features});
+  }
+  outputs.push_back({"E", class_embeddings_, -1});
+  for (size_t i = 0; i < levels.size(); ++i) {
+    outputs.push_back({"M" + std::to_string(i), levels[i].maps});
+  }
+  if (prompt_learner_) {
+    // spec/kfd.md 9: all maps as channels, the forged map, the class probabilities
+    Module prompt_learner = *prompt_learner_;
+    const at::Tensor all_maps = at::cat(maps.vec(), 1);
+    outputs.push_back({"P", prompt_learner.forward({all_maps, forged.unsqueeze(1), p}).toTensor()});
+  }
+  return outputs;
+}
+
+}  // namespace kfd::engine

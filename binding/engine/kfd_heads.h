@@ -1,0 +1,49 @@
+// The heads of the KFD detector on top of its encoder's taps (spec/kfd.md 4-9, arXiv 2503.14853): adapters, cosine
+// similarity with the two class embeddings, similarity maps, then locator, classifier and prompt learner as scripted
+// submodules.
+#pragma once
+
+#include <vector>
+
+#include "engine/module_reader.h"
+
+namespace kfd::engine {
+
+// A named output; batch_dim -1: the same for every image.
+struct NamedTensor {
+  std::string name;
+  at::Tensor value;
+  int64_t batch_dim = 0;
+};
+using NamedTensors = std::vector<NamedTensor>;
+
+class KfdHeads {
+ public:
+  // Throws kModelUnsupported when children are missing and kModelMismatch when taps or adapters do not fit the depth.
+  KfdHeads(const Module& module, const ModelOptions& options, int64_t depth, int64_t width);
+
+  const std::vector<int64_t>& taps() const { return taps_; }
+  int64_t last_tap() const { return taps_.back(); }
+
+  // One tap: tokens (B,N,D) after block taps()[level] -> M (B,2,H,W), logits of the two classes; class axis 0 =
+  // pristine, 1 = deepfake. `unit_features` (B,P,d), unit rows, is F of the same level.
+  struct Level {
+    at::Tensor unit_features;
+    at::Tensor maps;
+  };
+  Level level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height, int64_t grid_width,
+              int64_t height, int64_t width) const;
+
+  // p (B,2) and S (B,H,W), the forged channel; with `intermediates` also F<i>, E, M<i> and P.
+  NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
+
+ private:
+  std::vector<int64_t> taps_;
+  double logit_scale_;
+  std::vector<Linear> adapters_;
+  at::Tensor class_embeddings_;  // (2,d)
+  Module locator_, classifier_;
+  std::optional<Module> prompt_learner_;
+};
+
+}  // namespace kfd::engine
