@@ -64,6 +64,14 @@ export function environmentConfig(): EnvironmentConfig {
   };
 }
 
+/** Every KFD_* variable that is set and not empty: the command line's second source of options (lib/cli/config.ts). */
+export function optionVariables(): ReadonlyMap<string, string> {
+  const entries = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[0].startsWith('KFD_') && entry[1] !== undefined && entry[1] !== '',
+  );
+  return new Map(entries);
+}
+
 /** The environment for child processes: the current one with changes; undefined removes a variable. */
 export function childEnvironment(changes: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
   const environment = { ...process.env };
