@@ -1,0 +1,8 @@
+import type { Command } from '../command.js';
+import { detectCommand } from './detect.js';
+import { doctorCommand } from './doctor.js';
+import { modelCommand } from './model.js';
+import { setupCommand } from './setup.js';
+
+/** Every command, in the order of --help. One yargs module a file. */
+export const commands: readonly Command[] = [setupCommand, doctorCommand, detectCommand, modelCommand];

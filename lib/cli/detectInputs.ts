@@ -1,0 +1,129 @@
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { KfdError } from '../errors.js';
+import { DEFAULT_MAX_BYTES } from '../image/decode.js';
+import type { DetectInput } from '../kfd/stream.js';
+import { isFolder } from '../setup/files.js';
+
+/** Which files and pictures `detect` works on. */
+export interface InputArguments {
+  /** Files, folders, or `-` for one picture on stdin. */
+  paths: readonly string[];
+  /** A file with one path a line, or `-` for stdin. */
+  filesFrom: string | undefined;
+  /** The paths of `filesFrom` end with NUL bytes instead of newlines. */
+  nullSeparated: boolean;
+  /** Take the pictures of subfolders too. */
+  recursive: boolean;
+}
+
+export interface DetectInputs {
+  inputs: AsyncIterable<DetectInput>;
+  /** Undefined while a list is still being read from a stream. */
+  total: number | undefined;
+}
+
+const IMAGE_FILE = /\.(jpe?g|jfif|png|webp|gif|tiff?|avif|bmp)$/i;
+export const STDIN = '-';
+
+/** The pictures of a folder by name, in code unit order; hidden files are left out. */
+async function listFolder(folder: string, recursive: boolean): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found: string[] = [];
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith('.')) continue;
+    const file = path.join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (recursive) found.push(...(await listFolder(file, true)));
+    } else if (IMAGE_FILE.test(entry.name)) {
+      found.push(file);
+    }
+  }
+  return found;
+}
+
+/** A folder becomes its pictures; anything else stays what it is, also when it does not exist (detect reports that). */
+async function expand(given: string, recursive: boolean): Promise<string[]> {
+  if (!(await isFolder(given))) return [given];
+  const files = await listFolder(given, recursive).catch(() => []);
+  // a folder without pictures stays in the list and is reported like any other unusable input
+  return files.length > 0 ? files : [given];
+}
+
+async function readStdin(maxBytes: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) {
+      throw new KfdError('ERR_KFD_IMAGE_TOO_LARGE', `stdin has more than ${maxBytes} bytes.`, {
+        hint: 'Give one image on stdin; for a list of files use --files-from -.',
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Paths one by one from a file or stdin, so that a list without end works too. */
+async function* readList(source: string, nullSeparated: boolean): AsyncGenerator<string> {
+  const stream = source === STDIN ? process.stdin : createReadStream(source);
+  const separator = nullSeparated ? '\0' : '\n';
+  let rest = '';
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split(separator);
+      rest = parts.pop() ?? '';
+      for (const part of parts) if (part !== '') yield nullSeparated ? part : part.replace(/\r$/, '');
+    }
+  } catch (cause) {
+    const code =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ';
+    throw new KfdError(code, `The list ${source} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  if (rest !== '') yield nullSeparated ? rest : rest.replace(/\r$/, '');
+}
+
+async function* stream(expanded: readonly string[], args: InputArguments): AsyncGenerator<DetectInput> {
+  for (const file of expanded) {
+    if (file === STDIN) yield { source: await readStdin(DEFAULT_MAX_BYTES), path: STDIN };
+    else yield file;
+  }
+  if (args.filesFrom === undefined) return;
+  for await (const line of readList(args.filesFrom, args.nullSeparated)) {
+    for (const file of await expand(line, args.recursive)) yield file;
+  }
+}
+
+/**
+ * Expands folders and puts together what `detect` reads, in the order given.
+ *
+ * @throws KfdError ERR_KFD_NO_INPUT when nothing was given or only folders without pictures; ERR_KFD_USAGE when stdin is
+ *   asked for twice
+ */
+export async function collectInputs(args: InputArguments): Promise<DetectInputs> {
+  const stdinUses = args.paths.filter((given) => given === STDIN).length + (args.filesFrom === STDIN ? 1 : 0);
+  if (stdinUses > 1) {
+    throw new KfdError('ERR_KFD_USAGE', 'stdin can be read once only.', {
+      hint: 'Give either - (one image) or --files-from - (a list).',
+    });
+  }
+  const expanded: string[] = [];
+  for (const given of args.paths)
+    expanded.push(...(given === STDIN ? [STDIN] : await expand(given, args.recursive)));
+
+  const folders = await Promise.all(expanded.filter((file) => args.paths.includes(file)).map(isFolder));
+  const onlyEmptyFolders = folders.length === expanded.length && folders.every(Boolean);
+  if (args.filesFrom === undefined && onlyEmptyFolders) {
+    const what = expanded.length === 0 ? 'Nothing was given' : `No images in ${expanded.join(', ')}`;
+    throw new KfdError('ERR_KFD_NO_INPUT', `${what}; expected image files or folders.`, {
+      hint: 'kfd-native detect photo.jpg; folders are searched with --recursive too.',
+    });
+  }
+  return {
+    inputs: stream(expanded, args),
+    total: args.filesFrom === undefined ? expanded.length : undefined,
+  };
+}

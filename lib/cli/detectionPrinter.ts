@@ -1,0 +1,88 @@
+import type { Detection, FaceDetection } from '../kfd/detection.js';
+import { describeMaturity } from '../kfd/maturity.js';
+import { paint, writeJson, writeMessage, writeResult } from './output.js';
+
+export type OutputFormat = 'text' | 'json' | 'jsonl';
+
+/** Prints detections as they come. */
+export interface DetectionPrinter {
+  print(detection: Detection): Promise<void>;
+  end(): Promise<void>;
+}
+
+const REGIONS_SHOWN = 3;
+
+/** `fake  0.973  a.jpg  face 1 of 2  left eye 0.81, nose 0.70` */
+export function formatFace(name: string, face: FaceDetection, number: number, count: number): string {
+  const verdict = face.verdict.padEnd(5);
+  const regions = face.regions
+    .slice(0, REGIONS_SHOWN)
+    .map((region) => `${region.name} ${region.score.toFixed(2)}`)
+    .join(', ');
+  const which = count > 1 ? `  face ${number} of ${count}` : '';
+  const colored = paint(face.verdict === 'fake' ? 'red' : 'green', verdict);
+  return `${colored}  ${face.score.toFixed(3)}  ${name}${which}${regions === '' ? '' : `  (map: ${regions})`}`;
+}
+
+class TextPrinter implements DetectionPrinter {
+  private started = false;
+
+  async print(detection: Detection): Promise<void> {
+    if (!this.started) {
+      this.started = true;
+      await writeResult(describeMaturity(detection.model.maturity));
+      await writeResult('verdict, forgery score (0 real to 1 fake), file, highest regions of the map:');
+    }
+    const { faces, input } = detection;
+    for (const [index, face] of faces.entries()) {
+      await writeResult(formatFace(input.path ?? 'image', face, index + 1, faces.length));
+    }
+  }
+
+  async end(): Promise<void> {
+    // every line has been written
+  }
+}
+
+/** One detection is one object, several are one array; which it is shows with the second. */
+class JsonPrinter implements DetectionPrinter {
+  private held: Detection | undefined;
+  private isArray = false;
+
+  async print(detection: Detection): Promise<void> {
+    if (this.held !== undefined) {
+      await writeResult(`${this.isArray ? '' : '[\n'}${JSON.stringify(this.held)},`);
+      this.isArray = true;
+    }
+    this.held = detection;
+  }
+
+  async end(): Promise<void> {
+    if (this.held === undefined) await writeResult('[]');
+    else if (this.isArray) await writeResult(`${JSON.stringify(this.held)}\n]`);
+    else await writeJson(this.held, true);
+  }
+}
+
+class JsonLinesPrinter implements DetectionPrinter {
+  async print(detection: Detection): Promise<void> {
+    await writeJson(detection);
+  }
+
+  async end(): Promise<void> {
+    // every line has been written
+  }
+}
+
+export function createPrinter(format: OutputFormat): DetectionPrinter {
+  if (format === 'json') return new JsonPrinter();
+  return format === 'jsonl' ? new JsonLinesPrinter() : new TextPrinter();
+}
+
+/** One line on stderr for an input without a verdict. */
+export function reportFailure({ status, error, input }: Detection): void {
+  const name = input.path ?? 'image';
+  const message = status === 'no-face' ? 'no face was found, so there is no score' : (error?.message ?? '');
+  const text = message.startsWith(name) ? message : `${name}: ${message}`;
+  writeMessage(`${paint('red', 'failed:', process.stderr)} ${text.replace(/\s*\n\s*/g, ' ')}`);
+}

@@ -1,0 +1,61 @@
+import type { ModelInfo } from '../native/types.js';
+import type { ModelManifest } from '../setup/models.js';
+
+export interface ModelDescription {
+  /** kfd.model-info/1 */
+  json: Record<string, unknown>;
+  /** The same in two columns for people. */
+  rows: string[][];
+}
+
+/** Nested values as lines: `auc.self-blend  0.83`; long lists are counted and not shown. */
+function flatten(name: string, value: unknown): string[][] {
+  if (Array.isArray(value)) {
+    const short = value.length <= 6 && value.every((item) => typeof item !== 'object');
+    return [[name, short ? value.join(', ') : `${value.length} values`]];
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.entries(value).flatMap(([key, item]) => flatten(`${name}.${key}`, item));
+  }
+  return [[name, String(value)]];
+}
+
+function manifestRows(manifest: ModelManifest): string[][] {
+  const { input, vit, kfd } = manifest;
+  return [
+    ['name', manifest.name],
+    ['kind', manifest.kind],
+    ['maturity', manifest.maturity ?? 'not stated'],
+    ['licence', manifest.licence],
+    ['source', manifest.source],
+    ['file', manifest.modelPath],
+    ['bytes', String(manifest.bytes)],
+    ['sha256', manifest.sha256],
+    ['input', `${input.width}x${input.height} ${input.fit}`],
+    ...(vit === undefined ? [] : [['taps', vit.taps.join(', ')]]),
+    ...(kfd === undefined ? [] : [['threshold', String(kfd.threshold)]]),
+    ...flatten('training', manifest.training),
+    ...flatten('metrics', manifest.metrics),
+  ];
+}
+
+function engineRows(info: ModelInfo): string[][] {
+  return [
+    ['execution', info.execution],
+    [
+      'shape',
+      `${info.depth} blocks, width ${info.width}, ${info.heads} heads, ${info.gridWidth}x${info.gridHeight} patches`,
+    ],
+    ['features', info.features.length === 0 ? 'none' : info.features.join(', ')],
+    ['verification error', info.verificationError.toExponential(1)],
+    ...info.warnings.map((warning) => ['warning', warning]),
+  ];
+}
+
+/** What `model info` shows; `info` is what the engine found when it loaded the model. */
+export function describeModel(manifest: ModelManifest, info: ModelInfo | undefined): ModelDescription {
+  return {
+    json: { schema: 'kfd.model-info/1', manifest, engine: info ?? null },
+    rows: [...manifestRows(manifest), ...(info === undefined ? [] : engineRows(info))],
+  };
+}

@@ -1,0 +1,54 @@
+import cliProgress from 'cli-progress';
+import { environmentConfig } from '../native/config.js';
+
+export interface Progress {
+  /** How much is done so far, in the unit of the bar. */
+  update(done: number): void;
+  /** Removes the bar. Idempotent. */
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  label: string;
+  /** When unknown the bar only counts. */
+  total?: number | undefined;
+  unit: 'files' | 'bytes';
+  quiet?: boolean | undefined;
+}
+
+const SILENT: Progress = { update: () => undefined, stop: () => undefined };
+const MEBIBYTE = 1024 * 1024;
+
+/** A bar is drawn on a terminal only: never into a pipe or file, never with CI or --quiet. */
+export function showsProgress(quiet: boolean | undefined): boolean {
+  return process.stderr.isTTY && !environmentConfig().ci && quiet !== true;
+}
+
+/** A progress bar on stderr, or something that does nothing where none belongs. */
+export function startProgress(options: ProgressOptions): Progress {
+  if (!showsProgress(options.quiet)) return SILENT;
+  const scale = options.unit === 'bytes' ? MEBIBYTE : 1;
+  const unit = options.unit === 'bytes' ? 'MiB' : 'files';
+  const known = options.total !== undefined;
+  const bar = new cliProgress.SingleBar(
+    {
+      format: known
+        ? `${options.label} [{bar}] {value}/{total} ${unit} {eta_formatted}`
+        : `${options.label} {value} ${unit}`,
+      clearOnComplete: true,
+      hideCursor: true,
+      stream: process.stderr,
+      gracefulExit: false, // interrupt.ts owns the signals
+    },
+    cliProgress.Presets.legacy,
+  );
+  bar.start(Math.ceil((options.total ?? 0) / scale), 0);
+  let stopped = false;
+  return {
+    update: (done) => bar.update(Math.floor(done / scale)),
+    stop: () => {
+      if (!stopped) bar.stop();
+      stopped = true;
+    },
+  };
+}

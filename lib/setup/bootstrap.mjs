@@ -1,0 +1,120 @@
+/**
+ * `npm run demo` and `npm test` on a checkout where nothing is installed: packages, TypeScript, libtorch and addon, each
+ * where it is missing or stale, and then the demo or the tests with the arguments that are left. Built-in modules only:
+ * this file runs before there are others.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const inRoot = (...parts) => path.join(root, ...parts);
+const TARGETS = { demo: ['dist', 'cli', 'demo.js'], test: ['test', 'run.mjs'] };
+const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 };
+
+/** Ends the process with a message; everything that goes wrong here has a way out that the user can take. */
+function fail(message, hint, code = 1) {
+  console.error(`error: ${message}`);
+  if (hint) console.error(`hint: ${hint}`);
+  process.exit(code);
+}
+
+let running; // the child process of the moment
+
+/** Runs a program with our streams; resolves with its exit code. */
+function run(command, args, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', ...options });
+    running = child;
+    child.once('error', (error) => fail(`cannot run ${command}: ${error.message}`));
+    child.once('close', (code, signal) => resolve(code ?? SIGNAL_CODES[signal] ?? 1));
+  });
+}
+
+/** One step: a line with its name, then how long it took; a failing step ends everything with its exit code. */
+async function step(name, command, args, options) {
+  const started = performance.now();
+  console.error(`[${name}]`);
+  const code = await run(command, args, options);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (code !== 0) fail(`${name} failed after ${seconds} s (exit code ${code})`, undefined, code);
+  console.error(`[${name}] ${seconds} s`);
+}
+
+function checkNode() {
+  const wanted = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')).engines.node.replace('>=', '');
+  const [major, minor] = wanted.split('.').map(Number);
+  const [ourMajor, ourMinor] = process.versions.node.split('.').map(Number);
+  if (ourMajor > major || (ourMajor === major && ourMinor >= minor)) return;
+  fail(`Node ${wanted} or newer is needed, this is ${process.version}`, 'Install it from nodejs.org.');
+}
+
+/** npm writes node_modules/.package-lock.json last, so it is missing or old after a broken or outdated install. */
+function packagesAreCurrent() {
+  const installed = inRoot('node_modules', '.package-lock.json');
+  return (
+    existsSync(installed) && statSync(installed).mtimeMs >= statSync(inRoot('package-lock.json')).mtimeMs
+  );
+}
+
+function succeeds(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
+const SYSTEM_TOOLS = [
+  { packages: ['cmake'], present: () => succeeds('cmake', ['--version']) },
+  { packages: ['g++'], present: () => succeeds('c++', ['--version']) || succeeds('clang++', ['--version']) },
+  { packages: ['make'], present: () => succeeds('ninja', ['--version']) || succeeds('make', ['--version']) },
+  { packages: ['python3-pip'], present: () => succeeds('python3', ['-m', 'pip', '--version']) },
+];
+const TEST_TOOLS = [
+  { packages: ['python3-venv'], present: () => succeeds('python3', ['-c', 'import ensurepip']) },
+];
+
+/** Installs missing system tools where that is ours to do (root on Debian), else says how. */
+async function ensureSystemTools(tools) {
+  const missing = tools.filter((tool) => !tool.present()).flatMap((tool) => tool.packages);
+  if (missing.length === 0) return;
+  const install = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+  const mayInstall = process.getuid?.() === 0 && existsSync('/etc/debian_version');
+  if (!mayInstall)
+    fail(`these programs are missing: ${missing.join(', ')}`, `on Debian or Ubuntu: sudo ${install}`);
+  console.error(`missing: ${missing.join(', ')}; installing them, since this is root on Debian`);
+  const quiet = {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  };
+  await step('apt-get update', 'apt-get', ['update', '-q'], quiet);
+  await step(install, 'apt-get', install.split(' ').slice(1), quiet);
+}
+
+async function ensureAddon() {
+  const { addonState } = await import(pathToFileURL(inRoot('dist', 'setup', 'addonState.js')).href);
+  const { state, why } = await addonState();
+  if (state === 'current') return;
+  console.error(`the addon is ${state}: ${why}`);
+  await ensureSystemTools(SYSTEM_TOOLS);
+  await step('kfd-native setup', process.execPath, [inRoot('dist', 'cli', 'main.js'), 'setup']);
+}
+
+const [task, ...rest] = process.argv.slice(2);
+const target = TARGETS[task];
+if (target === undefined)
+  fail(`expected demo or test, received ${task ?? 'nothing'}`, 'npm run demo, or npm test', 2);
+// The terminal sends Ctrl-C to the running step as well; we wait for it and pass its exit code on.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => running?.kill('SIGTERM'));
+
+checkNode();
+if (!packagesAreCurrent()) await step('npm ci', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+await step('tsc', process.execPath, [
+  inRoot('node_modules', 'typescript', 'bin', 'tsc'),
+  '-p',
+  inRoot('tsconfig.json'),
+]);
+chmodSync(inRoot('dist', 'cli', 'main.js'), 0o755);
+await ensureAddon();
+if (task === 'test') await ensureSystemTools(TEST_TOOLS);
+process.exitCode = await run(process.execPath, [inRoot(...target), ...rest]);

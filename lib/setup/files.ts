@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { KfdError } from '../errors.js';
+
+/** The `code` of a Node system error (`ENOENT`, `EACCES` ...), if that is what was thrown. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' ? code : undefined;
+}
+
+export async function isFile(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+export async function isFolder(folder: string): Promise<boolean> {
+  return stat(folder).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+/** A name beside `target` that no other process uses; what is left under it after a crash starts with a dot. */
+export function temporaryName(target: string): string {
+  const unique = `${process.pid}-${randomBytes(4).toString('hex')}`;
+  return path.join(path.dirname(target), `.${path.basename(target)}.${unique}.tmp`);
+}
+
+/**
+ * Writes a text file under a temporary name and renames it, so that no reader ever sees half of it.
+ * @throws KfdError ERR_KFD_FILE_WRITE
+ */
+export async function writeTextFile(file: string, text: string): Promise<void> {
+  const temporary = temporaryName(file);
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new KfdError('ERR_KFD_FILE_WRITE', `Cannot write ${file}: ${(error as Error).message}`, {
+      cause: error,
+      hint: 'Check that the folder exists, is writable and has space left.',
+    });
+  }
+}
+
+/**
+ * Creates a folder of the cache that only its owner may enter (mode 0700).
+ * @throws KfdError ERR_KFD_FILE_WRITE
+ */
+export async function createPrivateFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new KfdError(
+      'ERR_KFD_FILE_WRITE',
+      `Cannot create the folder ${folder}: ${(error as Error).message}`,
+      {
+        cause: error,
+        hint: 'Set KFD_CACHE_DIR to a folder that you may write to.',
+      },
+    );
+  }
+}

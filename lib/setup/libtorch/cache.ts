@@ -1,0 +1,141 @@
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { KfdError } from '../../errors.js';
+import { digestFile } from '../digest.js';
+import { isFolder, systemErrorCode, temporaryName, writeTextFile } from '../files.js';
+import type { LibtorchFacts } from './verify.js';
+import { inspectLibtorch } from './verify.js';
+
+/**
+ * The managed cache, `<cache>/libtorch/<version>-<variant>-<SHA-256 prefix>/`. Its manifest is written last: a folder
+ * without one is an unfinished installation and does not count.
+ */
+
+const CACHE_SCHEMA = 'kfd.libtorch/1';
+const MANIFEST = 'manifest.json';
+
+/** What was installed: the pin it came from. */
+export interface CachedPackage {
+  version: string;
+  variant: string;
+  file: string;
+  sha256: string;
+}
+
+interface CacheManifest {
+  schema: typeof CACHE_SCHEMA;
+  package: CachedPackage;
+  /** Libraries with their hashes, checked at every use by setup and doctor. */
+  libraries: { path: string; bytes: number; sha256: string }[];
+  /** Headers and CMake files: number and bytes, which shows missing and cut ones. */
+  others: { files: number; bytes: number };
+}
+
+export function cacheFolder(cacheDirectory: string, pin: CachedPackage): string {
+  const name = `${pin.version}-${pin.variant}-${pin.sha256.slice(0, 8)}`;
+  return path.join(cacheDirectory, 'libtorch', name);
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+}
+
+async function countOthers(folder: string): Promise<{ files: number; bytes: number }> {
+  let bytes = 0;
+  let files = 0;
+  for (const part of ['include', 'share']) {
+    for (const file of await filesBelow(path.join(folder, part))) {
+      bytes += (await stat(file)).size;
+      files += 1;
+    }
+  }
+  return { files, bytes };
+}
+
+/** Writes the manifest of a freshly unpacked folder; from then on it counts. */
+export async function sealCacheFolder(folder: string, pin: CachedPackage): Promise<void> {
+  const libraries: CacheManifest['libraries'] = [];
+  for (const file of (await filesBelow(path.join(folder, 'lib'))).sort()) {
+    libraries.push({ path: path.relative(folder, file), ...(await digestFile(file)) });
+  }
+  const { version, variant, file, sha256 } = pin;
+  const manifest: CacheManifest = {
+    schema: CACHE_SCHEMA,
+    package: { version, variant, file, sha256 },
+    libraries,
+    others: await countOthers(folder),
+  };
+  await writeTextFile(path.join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+async function readManifest(folder: string): Promise<CacheManifest | undefined> {
+  try {
+    const manifest = JSON.parse(await readFile(path.join(folder, MANIFEST), 'utf8')) as
+      CacheManifest | { schema: unknown };
+    return manifest.schema === CACHE_SCHEMA ? (manifest as CacheManifest) : undefined;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** What is wrong with a cached installation; undefined when every file is what was installed. */
+async function findDamage(folder: string, manifest: CacheManifest): Promise<string | undefined> {
+  for (const library of manifest.libraries) {
+    const file = path.join(folder, library.path);
+    const bytes = await stat(file).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (bytes === undefined) return `${library.path} is missing`;
+    if (bytes !== library.bytes) return `${library.path}: expected ${library.bytes} bytes, received ${bytes}`;
+    const { sha256 } = await digestFile(file);
+    if (sha256 !== library.sha256)
+      return `${library.path}: expected SHA-256 ${library.sha256}, received ${sha256}`;
+  }
+  const others = await countOthers(folder);
+  if (others.files === manifest.others.files && others.bytes === manifest.others.bytes) return undefined;
+  return `headers: expected ${manifest.others.files} files, ${manifest.others.bytes} bytes, received ${others.files}, ${others.bytes}`;
+}
+
+/** A cached libtorch that is complete and undamaged, or why there is none. */
+export async function readCachedLibtorch(
+  cacheDirectory: string,
+  pin: CachedPackage,
+): Promise<LibtorchFacts | string> {
+  const folder = cacheFolder(cacheDirectory, pin);
+  if (!(await isFolder(folder))) return `${folder} does not exist`;
+  const manifest = await readManifest(folder);
+  if (manifest === undefined) return `${folder} has no manifest: an installation was interrupted`;
+  if (manifest.package.sha256 !== pin.sha256)
+    return `${folder} was made from another file than the pinned one`;
+  const damage = await findDamage(folder, manifest);
+  if (damage !== undefined) return `${folder} is damaged: ${damage}`;
+  try {
+    return await inspectLibtorch(folder);
+  } catch (error) {
+    if (error instanceof KfdError) return error.message;
+    throw error;
+  }
+}
+
+/** Moves a sealed folder to its place; what lies there (unfinished, damaged or to be replaced) is moved away first. */
+export async function publishCacheFolder(sealed: string, target: string): Promise<void> {
+  const old = temporaryName(target);
+  try {
+    await rename(target, old);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  }
+  await rename(sealed, target);
+  await rm(old, { recursive: true, force: true });
+}
+
+/** Removes what interrupted runs have left. Only for the holder of the lock, who alone has unfinished work there. */
+export async function removeLeftovers(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  const leftovers = names.filter((name) => name.startsWith('.') && name.endsWith('.tmp'));
+  for (const name of leftovers) await rm(path.join(folder, name), { recursive: true, force: true });
+  return leftovers;
+}
