@@ -1,0 +1,334 @@
+import pMap from 'p-map';
+import { KfdError, throwIfAborted } from '../errors.js';
+import { alignFace } from '../face/alignment.js';
+import type { Box, FaceSelection, Point } from '../face/face.js';
+import { FaceFinder } from '../face/faceFinder.js';
+import { FaceRegions } from '../face/regions.js';
+import { decodeImage } from '../image/decode.js';
+import type { ImageSource, RgbImage } from '../image/rgbImage.js';
+import { Engine, outputOf, type EngineModel } from '../native/engine.js';
+import type { Affine, FloatArray, InputSpec, NamedArrays, RunResult } from '../native/types.js';
+import {
+  createDetection,
+  round,
+  roundScore,
+  type DetectedModel,
+  type Detection,
+  type FaceDetection,
+  type FaceMap,
+} from './detection.js';
+import { resolveDetectorModel, type DetectorModel } from './detectorModel.js';
+import {
+  checkOptions,
+  chooseDevice,
+  type DetectOptions,
+  type DetectorInfo,
+  type DetectorOptions,
+} from './options.js';
+import { detectEach, type DetectAllOptions, type DetectInput } from './stream.js';
+
+/** A face that is to be judged; no crop: the whole picture by the model's own fit. */
+interface Candidate {
+  box: Box;
+  confidence: number | null;
+  keypoints: readonly Point[];
+  crop: Affine | undefined;
+}
+
+interface Judged {
+  face: FaceDetection;
+  map: FaceMap;
+  forwardMs: number;
+}
+
+/** The mapping from the network's input to a picture that was fitted into it as a whole. */
+function fitAffine(image: RgbImage, { width, height, fit }: InputSpec): Affine {
+  const [scaleX, scaleY] = [image.width / width, image.height / height];
+  if (fit === 'stretch') return [scaleX, 0, 0, 0, scaleY, 0];
+  const scale = fit === 'crop' ? Math.min(scaleX, scaleY) : Math.max(scaleX, scaleY);
+  return [scale, 0, (image.width - scale * width) / 2, 0, scale, (image.height - scale * height) / 2];
+}
+
+/**
+ * The KFD forgery detector (arXiv 2503.14853) with everything around it: picture in, verdict with its map out. Nothing
+ * heavy runs on the event loop. Any number of calls may be under way at once; they share the engine's lanes.
+ */
+export class Detector {
+  readonly threshold: number;
+  private readonly regions: FaceRegions;
+  private disposed = false;
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly ownsEngine: boolean,
+    private readonly model: DetectorModel,
+    private readonly network: EngineModel,
+    private readonly finder: FaceFinder,
+    private readonly options: DetectorOptions,
+  ) {
+    this.threshold = options.threshold ?? model.threshold;
+    this.regions = new FaceRegions(model.regions);
+  }
+
+  /**
+   * Checks both models against their manifests and loads them onto one engine.
+   *
+   * @throws KfdError ERR_KFD_INVALID_ARGUMENT, ERR_KFD_ADDON_MISSING, ERR_KFD_MODEL_NOT_FOUND, ERR_KFD_MODEL_MANIFEST,
+   *   ERR_KFD_MODEL_DIGEST, ERR_KFD_MODEL_LOAD, ERR_KFD_MODEL_UNSUPPORTED, ERR_KFD_MODEL_MISMATCH, ERR_KFD_DEVICE
+   */
+  static async load(options: DetectorOptions = {}): Promise<Detector> {
+    checkOptions(options);
+    const model = await resolveDetectorModel(options.model, options.trust ?? false);
+    const ownsEngine = options.engine === undefined;
+    const engine =
+      options.engine ??
+      (await Engine.create({
+        lanes: options.lanes ?? 'auto',
+        ...(options.threadsPerLane === undefined ? {} : { threadsPerLane: options.threadsPerLane }),
+      }));
+    try {
+      const device = chooseDevice(options.device ?? 'auto');
+      const finder = await FaceFinder.load({ engine, model: options.faceModel, device });
+      const network = await engine.load(model.path, { ...model.native, device });
+      return new Detector(engine, ownsEngine, model, network, finder, options);
+    } catch (error) {
+      if (ownsEngine) await engine.dispose();
+      throw error;
+    }
+  }
+
+  info(): DetectorInfo {
+    const { manifest, path } = this.model;
+    return {
+      model: {
+        ...this.describeModel(),
+        path,
+        threshold: this.threshold,
+        source: manifest?.source ?? null,
+        licence: manifest?.licence ?? null,
+      },
+      metrics: manifest?.metrics ?? {},
+      faceModel: { name: this.finder.manifest.name, sha256: this.finder.manifest.sha256 },
+      engine: this.network.info,
+    };
+  }
+
+  /**
+   * Judges the faces of one picture.
+   *
+   * @returns status 'ok', or 'no-face' when there is none; never 'error'
+   * @throws KfdError what decodeImage throws, ERR_KFD_ABORTED, ERR_KFD_DISPOSED, ERR_KFD_QUEUE_FULL
+   */
+  async detect(source: ImageSource, options: DetectOptions = {}): Promise<Detection> {
+    this.checkUsable();
+    const { faces = 'largest', signal, pixels = false } = options;
+    const path = options.path ?? (typeof source === 'string' ? source : null);
+    const started = performance.now();
+    throwIfAborted(signal);
+    const image = await decodeImage(source, {
+      ...this.options.decode,
+      ...(path === null ? {} : { name: path }),
+    });
+    throwIfAborted(signal);
+    const decoded = performance.now();
+    const candidates = await this.findCandidates(image, faces, signal);
+    const found = performance.now();
+    const judged = await pMap(candidates, (candidate) => this.judge(image, candidate, pixels, signal), {
+      concurrency: 4, // one full batch; more would only pin the same picture again
+    });
+    return createDetection({
+      input: { path, width: image.width, height: image.height },
+      model: this.describeModel(),
+      faces: judged.map(({ face }) => face),
+      maps: judged.map(({ map }) => map),
+      timing: {
+        decodeMs: decoded - started,
+        faceMs: found - decoded,
+        forwardMs: judged.reduce((sum, { forwardMs }) => sum + forwardMs, 0),
+        totalMs: performance.now() - started,
+      },
+      image: pixels ? image : undefined,
+    });
+  }
+
+  /**
+   * Judges a stream of pictures: results come in the order of the inputs, at most `concurrency` are under way, and no
+   * input is read before a reader has taken the results before it. A bad input gives a detection with status 'error'.
+   *
+   * @throws KfdError ERR_KFD_ABORTED or ERR_KFD_DISPOSED, from the iteration
+   */
+  detectAll(
+    inputs: Iterable<DetectInput> | AsyncIterable<DetectInput>,
+    options: DetectAllOptions = {},
+  ): AsyncIterableIterator<Detection> {
+    this.checkUsable();
+    const { concurrency = this.engine.threads.lanes + 1, ...each } = options;
+    return detectEach(inputs, (source, path) => this.detect(source, { ...each, path }), {
+      concurrency,
+      signal: each.signal,
+      model: this.describeModel(),
+    });
+  }
+
+  /**
+   * Judges ready-made network input, skipping decoding and faces.
+   *
+   * @param input (B,3,224,224) float32, normalised; every image of the batch gives one entry of `faces`
+   * @throws KfdError ERR_KFD_TENSOR_FORMAT for another shape
+   */
+  async detectTensor(
+    input: FloatArray,
+    options: Omit<DetectOptions, 'faces' | 'pixels'> = {},
+  ): Promise<Detection> {
+    this.checkUsable();
+    this.checkTensor(input);
+    const started = performance.now();
+    const { arrays, timing } = await this.network.run({ tensor: input }, { signal: options.signal });
+    const { width, height } = this.model.input;
+    const box: Box = [0, 0, width, height];
+    const judged = Array.from({ length: input.shape[0] ?? 0 }, (_, index) =>
+      this.readVerdict(arrays, index, { box, confidence: null, keypoints: [], crop: undefined }),
+    );
+    return createDetection({
+      input: { path: options.path ?? null, width, height },
+      model: this.describeModel(),
+      faces: judged.map(({ face }) => face),
+      maps: judged.map(({ map }) => map),
+      timing: { decodeMs: 0, faceMs: 0, forwardMs: timing.forwardMs, totalMs: performance.now() - started },
+    });
+  }
+
+  /**
+   * The intermediate arrays of the network by the names of the documentation: input, g, F0.., E, M0.., S, p and, where
+   * the model has a prompt learner, P. For a picture: of its first selected face.
+   *
+   * @throws KfdError ERR_KFD_NO_INPUT when the picture has no face, ERR_KFD_TENSOR_FORMAT, and those of `detect`
+   */
+  async dump(
+    source: ImageSource | FloatArray,
+    options: Omit<DetectOptions, 'pixels'> = {},
+  ): Promise<NamedArrays> {
+    this.checkUsable();
+    const { faces = 'largest', signal } = options;
+    if (typeof source === 'object' && 'shape' in source) {
+      this.checkTensor(source);
+      const { arrays } = await this.network.run({ tensor: source, intermediates: true }, { signal });
+      return { ...arrays, input: source };
+    }
+    const image = await decodeImage(source, this.options.decode);
+    const [candidate] = await this.findCandidates(image, faces, signal);
+    if (candidate === undefined) {
+      throw new KfdError('ERR_KFD_NO_INPUT', 'The image has no face, so there is nothing to dump.', {
+        hint: "Take faces 'whole' to use the whole image as the face crop.",
+      });
+    }
+    return (await this.run(image, candidate, true, signal)).arrays;
+  }
+
+  /** Drops both models and, if this detector made it, ends the engine; what is under way is cancelled. Idempotent. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.finder.dispose();
+    this.network.dispose();
+    if (this.ownsEngine) await this.engine.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  private async findCandidates(
+    image: RgbImage,
+    selection: FaceSelection,
+    signal: AbortSignal | undefined,
+  ): Promise<Candidate[]> {
+    if (selection === 'whole') {
+      return [{ box: [0, 0, image.width, image.height], confidence: null, keypoints: [], crop: undefined }];
+    }
+    const found = await this.finder.find(image, { signal });
+    const wanted = selection === 'largest' ? found.slice(0, 1) : found;
+    return wanted.map((face) => ({ ...face, crop: alignFace(face.keypoints, this.model.template) }));
+  }
+
+  private run(
+    image: RgbImage,
+    { crop }: Candidate,
+    intermediates: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<RunResult> {
+    return this.network.run({ image, intermediates, ...(crop === undefined ? {} : { crop }) }, { signal });
+  }
+
+  private async judge(
+    image: RgbImage,
+    candidate: Candidate,
+    pixels: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Judged> {
+    const { arrays, timing } = await this.run(image, candidate, false, signal);
+    const { face, map } = this.readVerdict(arrays, 0, candidate);
+    const crop = candidate.crop ?? fitAffine(image, this.model.input);
+    const seen = pixels ? { pixels: await this.cropPixels(image, candidate.crop, signal) } : {};
+    return { face, map: { ...map, crop, ...seen }, forwardMs: timing.forwardMs };
+  }
+
+  private readVerdict(arrays: NamedArrays, index: number, candidate: Candidate): Omit<Judged, 'forwardMs'> {
+    const { data: probabilities } = outputOf({ arrays }, 'p');
+    const { data, shape } = outputOf({ arrays }, 'S');
+    const [height = 0, width = 0] = shape.slice(-2);
+    const values = data.slice(index * width * height, (index + 1) * width * height);
+    const score = probabilities[index * 2 + 1] ?? NaN;
+    const face: FaceDetection = {
+      box: candidate.box.map((value) => round(value, 2)) as unknown as Box,
+      confidence: candidate.confidence === null ? null : round(candidate.confidence, 4),
+      keypoints: candidate.keypoints.map(([x, y]): Point => [round(x, 2), round(y, 2)]),
+      score: roundScore(score),
+      verdict: score >= this.threshold ? 'fake' : 'real',
+      threshold: this.threshold,
+      // region polygons lie in the canonical crop; another crop has the nose elsewhere
+      regions:
+        candidate.crop === undefined
+          ? []
+          : this.regions
+              .statistics(values)
+              .map((region) => ({ ...region, score: round(region.score, 4), share: round(region.share, 4) })),
+    };
+    return { face, map: { width, height, values, crop: candidate.crop } };
+  }
+
+  /** The network's view of the picture as 8-bit RGB. */
+  private async cropPixels(
+    image: RgbImage,
+    crop: Affine | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<RgbImage> {
+    const { arrays } = await this.engine.preprocess(this.model.input, image, { crop, signal });
+    const { data, shape } = outputOf({ arrays }, 'pixels');
+    const [height = 0, width = 0] = shape;
+    return { data: Uint8Array.from(data), width, height, format: 'raw' };
+  }
+
+  private describeModel(): DetectedModel {
+    const { name, sha256, maturity } = this.model;
+    const { device, precision } = this.network.info;
+    return { name, sha256, device, precision, maturity };
+  }
+
+  private checkTensor({ shape, data }: FloatArray): void {
+    const { width, height } = this.model.input;
+    const [batch = 0, channels, rows, columns] = shape;
+    const fits = shape.length === 4 && batch > 0 && channels === 3 && rows === height && columns === width;
+    if (fits && data.length === batch * 3 * height * width) return;
+    throw new KfdError(
+      'ERR_KFD_TENSOR_FORMAT',
+      `Expected an input of shape (B, 3, ${height}, ${width}) but received (${shape.join(', ')}).`,
+      { hint: 'It is the normalised network input, channels before rows.' },
+    );
+  }
+
+  private checkUsable(): void {
+    if (this.disposed)
+      throw new KfdError('ERR_KFD_DISPOSED', 'The detector was disposed.', { hint: 'Load a new one.' });
+  }
+}
