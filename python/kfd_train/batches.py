@@ -1,0 +1,89 @@
+"""Endless, reproducible stream of training batches: batch i depends on the seed and i alone, however many workers make it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from . import postprocess
+from .blends import Forgery, self_blend
+from .crops import training_crop
+from .photo_blends import photograph_crop
+from .regions import choose_region
+from .store import Face
+
+
+def sampling_weights(faces: list[Face]) -> np.ndarray:
+    """Chance of each face: identities with many photographs count less (1 / sqrt of their number)."""
+    counts: dict[str, int] = {}
+    for face in faces:
+        counts[face.identity] = counts.get(face.identity, 0) + 1
+    weights = np.array([counts[face.identity] ** -0.5 for face in faces])
+    return weights / max(weights.sum(), 1e-9)
+
+
+@dataclass
+class Material:
+    """What forgeries are made of: training faces, the canonical template (4,2) and mean landmarks (68,2), photographs without faces."""
+
+    faces: list[Face]
+    template: np.ndarray
+    mean_landmarks: np.ndarray
+    photographs: list[Path] = field(default_factory=list)
+
+
+class PairStream(IterableDataset):
+    """Yields (pictures uint8 (2P,224,224,3), masks uint8 (2P,224,224)): even rows untouched, odd rows their forged partner.
+
+    `face_share`: how often the whole face is forged, not a part; `photograph_share`: how often the picture shows no face.
+    """
+
+    def __init__(self, material: Material, pairs: int, seed: int, first: int = 0, face_share: float = 0.5, photograph_share: float = 0.0):
+        if not material.faces and photograph_share < 1:
+            raise ValueError("expected at least one training face, got none; build the face store first")
+        if not material.photographs and photograph_share > 0:
+            raise ValueError("expected photographs for a photograph_share above 0, got none; list them in photographs.json or set it to 0")
+        self.material, self.pairs, self.seed, self.first = material, pairs, seed, first
+        self.face_share, self.photograph_share = face_share, photograph_share
+        self.weights = sampling_weights(material.faces)
+
+    def forgery(self, rng: np.random.Generator) -> Forgery:
+        material = self.material
+        if rng.random() < self.photograph_share:
+            path = material.photographs[rng.integers(len(material.photographs))]
+            image, landmarks = photograph_crop(path, material.mean_landmarks, rng)
+        else:
+            face = material.faces[rng.choice(len(material.faces), p=self.weights)]
+            image, landmarks = training_crop(face, material.template, rng)
+        return self_blend(image, landmarks, choose_region(rng, self.face_share), rng)
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([self.seed, index])
+        pictures, masks = [], []
+        for _ in range(self.pairs):
+            forgery = self.forgery(rng)
+            steps = postprocess.draw(rng)
+            pictures += [postprocess.run(forgery.real, steps), postprocess.run(forgery.fake, steps)]
+            mask = postprocess.run_mask(forgery.mask, steps)
+            masks += [np.zeros_like(mask), mask]
+        return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(masks))
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        worker = get_worker_info()
+        offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        index = self.first + offset
+        while True:
+            yield self.batch(index)
+            index += step
+
+
+def loader(stream: PairStream, workers: int) -> DataLoader:
+    """Batches in order of their index; `workers` processes (0 = in the training process)."""
+    prefetch = {"prefetch_factor": 4} if workers else {}
+    return DataLoader(stream, batch_size=None, num_workers=workers, **prefetch)

@@ -1,0 +1,147 @@
+"""Measures an exported model file on held-out identities: detection, calibration, robustness, localisation, region naming.
+
+Every interval is 95 %, by bootstrap over identities. Two crop protocols: canonical (aligned) and loose (upright box).
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from . import localisation, metrics, testsets
+from .export import write_json
+from .network import normalise
+from .postprocess import CONDITIONS
+from .store import read_canonical, read_faces
+
+ROBUSTNESS_KINDS = ("real", "self-blend", "swap-alpha", "swap-poisson")
+SWAPS = ("swap-alpha", "swap-poisson")
+
+
+class ExportedDetector:
+    """The file as a stranger reads it: TorchScript, half storage, computed in float32 on one thread."""
+
+    def __init__(self, path: Path):
+        self.module = torch.jit.load(str(path), map_location="cpu").float().eval()
+        self.described = json.loads(path.with_suffix(".kfd.json").read_text(encoding="utf-8"))
+
+    @torch.inference_mode()
+    def run(self, pictures: np.ndarray, locate: bool, batch: int = 8) -> tuple[np.ndarray, np.ndarray | None]:
+        """uint8 (N,224,224,3) -> score (N,) and, if asked for, forgery maps float16 (N,224,224)."""
+        module, scores, located = self.module, [], []
+        for i in range(0, len(pictures), batch):
+            x = normalise(torch.from_numpy(np.ascontiguousarray(pictures[i : i + batch])))
+            maps = module.enlarge(module.patch_similarities(module.tapped_tokens(x)))
+            maps = [m.contiguous(memory_format=torch.channels_last) for m in maps]
+            scores.append(module.classifier(maps)[:, 1])
+            if locate:
+                located.append(module.locator(maps)[:, 1].half())
+        return torch.cat(scores).numpy(), torch.cat(located).numpy() if locate else None
+
+
+def against_real(tests: testsets.TestSet, score: np.ndarray, kinds: tuple[str, ...]) -> dict:
+    """AUC with its interval, AP, EER of the fakes of `kinds` against all real pictures."""
+    rows = np.flatnonzero((tests.kind == "real") | np.isin(tests.kind, kinds))
+    labels, s, who = tests.forged[rows], score[rows], tests.identity[rows]
+    return {
+        "fakes": int(labels.sum()),
+        "auc": metrics.auc(labels, s),
+        "aucInterval": metrics.interval(lambda i: metrics.auc(labels[i], s[i]), who),
+        "ap": metrics.average_precision(labels, s),
+        "eer": metrics.equal_error_rate(labels, s),
+    }
+
+
+def detection_table(tests: testsets.TestSet, score: np.ndarray) -> dict:
+    """Per kind, 'swap' (both blends), and per region of the self-blends."""
+    table = {str(kind): against_real(tests, score, (str(kind),)) for kind in np.unique(tests.kind[tests.forged])}
+    table["swap"] = against_real(tests, score, SWAPS)
+    real = tests.kind == "real"
+    regions = {}
+    for region in np.unique(tests.region[tests.kind == "self-blend"]):
+        fakes = (tests.kind == "self-blend") & (tests.region == region)
+        rows = real | fakes
+        regions[str(region)] = {"fakes": int(fakes.sum()), "auc": metrics.auc(tests.forged[rows], score[rows])}
+    return {"kinds": table, "selfBlendRegions": regions}
+
+
+def calibration_table(tests: testsets.TestSet, score: np.ndarray, threshold: float) -> dict:
+    """Brier score and ECE on equal numbers of real and forged pictures, and what the shipped threshold does."""
+    out = {}
+    for kind in ("self-blend", "swap-alpha"):
+        rows = (tests.kind == "real") | (tests.kind == kind)
+        labels, s = tests.forged[rows], score[rows]
+        out[kind] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s)}
+    both = np.concatenate([np.flatnonzero(tests.kind == k) for k in ("real", "real", "self-blend", "swap-alpha")])
+    labels, s = tests.forged[both], score[both]
+    out["both"] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s)}
+    real, whole = tests.kind == "real", tests.forged & (tests.region == "face")
+    kept = (score < threshold).astype(float)
+    out["threshold"] = {
+        "value": threshold,
+        "realsLeftAlone": float(kept[real].mean()),
+        "realsLeftAloneInterval": metrics.interval(lambda i: float(kept[real][i].mean()), tests.identity[real]),
+        "wholeFaceFound": float((1 - kept)[whole & np.isin(tests.kind, ("self-blend", *SWAPS))].mean()),
+        "found": {str(k): float((1 - kept)[tests.kind == k].mean()) for k in np.unique(tests.kind[tests.forged])},
+    }
+    return out
+
+
+def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int) -> dict:
+    """All tables as one JSON value."""
+    canonical, faces = read_canonical(folder), read_faces(folder)
+    template = np.asarray(canonical["template"], np.float64)
+    chosen = [f for f in faces if f.split == split]
+    training = [f for f in faces if f.split == "train"]
+    threshold = detector.described["kfd"]["threshold"]
+    result = {"split": split, "faces": len(chosen), "identities": len({f.identity for f in chosen}), "model": detector.described["sha256"]}
+    for name, loose in (("canonical", False), ("loose", True)):
+        started = time.monotonic()
+        tests = testsets.build(chosen, template, variants, loose)
+        score, maps = detector.run(tests.pictures, locate=True)
+        table = detection_table(tests, score) | {"calibration": calibration_table(tests, score, threshold)}
+        prior = localisation.constant_mask(testsets.build(training, template, 1, loose))
+        table["localisation"] = localisation.table(tests, maps, prior)
+        if not loose:
+            table["regions"] = localisation.naming_table(tests, maps, score >= threshold, canonical["regions"])
+        subset = np.isin(tests.kind, ROBUSTNESS_KINDS)
+        robust = {}
+        for condition in CONDITIONS[1:]:
+            s = np.zeros(len(score), np.float32)
+            s[subset] = detector.run(tests.degraded(condition)[subset], locate=False)[0]
+            part = testsets.TestSet(**{k: v[subset] for k, v in vars(tests).items()})
+            robust[condition] = {k: against_real(part, s[subset], kinds) for k, kinds in (("self-blend", ("self-blend",)), ("swap", SWAPS))}
+            robust[condition]["realsLeftAlone"] = float((s[subset][part.kind == "real"] < threshold).mean())
+        table["conditions"] = robust
+        result[name] = table | {"pictures": len(tests.pictures)}
+        print(f"{name}: {len(tests.pictures)} pictures, {time.monotonic() - started:.0f}s, {json.dumps(summary(table))}", flush=True)
+    return result
+
+
+def summary(table: dict) -> dict:
+    """The figures one looks at first."""
+    return {
+        "auc": {kind: round(row["auc"], 3) for kind, row in table["kinds"].items()},
+        "jpeg-75": {kind: round(table["conditions"]["jpeg-75"][kind]["auc"], 3) for kind in ("self-blend", "swap")},
+        "ece": round(table["calibration"]["both"]["ece"], 3),
+        "realsLeftAlone": round(table["calibration"]["threshold"]["realsLeftAlone"], 3),
+        "wholeFaceFound": round(table["calibration"]["threshold"]["wholeFaceFound"], 3),
+        "localisation": {k: {n: round(v, 3) for n, v in row.items() if isinstance(v, float)} for k, row in table["localisation"].items()},
+    }
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="kfd_train evaluate", description=__doc__)
+    parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with faces/ and canonical.json")
+    parser.add_argument("--model", type=Path, required=True, help="exported NAME.pt with NAME.kfd.json beside it")
+    parser.add_argument("--split", choices=("held-out", "calibration", "train"), default="held-out")
+    parser.add_argument("--variants", type=int, default=4, help="rounds over the faces")
+    parser.add_argument("--out", type=Path, required=True, help="metrics file (JSON)")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    write_json(arguments.out, evaluate(ExportedDetector(arguments.model), arguments.dir, arguments.split, arguments.variants))

@@ -1,0 +1,167 @@
+"""The training-time form of the detector: LoRA in the encoder, adapters on standardised tokens, a pooled image score, token windows.
+
+`finish()` turns it into the plain KFD module that ships.
+"""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kfd_model import KFD, VisionTransformer, add_lora, merge_lora
+
+from .export import IMAGENET_MEAN, IMAGENET_STD
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """uint8 (B,H,W,3) -> float32 (B,3,H,W) with ImageNet mean and standard deviation."""
+    x = pictures.permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor(IMAGENET_MEAN, device=x.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=x.device).view(1, 3, 1, 1)
+    return ((x - mean) / std).contiguous()
+
+
+class StandardisedLinear(nn.Linear):
+    """A Linear on inputs standardised per channel: raw block outputs before the last block have mean |x| of only 0.04 to 0.16."""
+
+    def __init__(self, linear: nn.Linear, mean: Tensor, std: Tensor):
+        super().__init__(linear.in_features, linear.out_features)
+        self.load_state_dict(linear.state_dict())
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((x - self.mean) / self.std)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Linear:
+        """The same function as one plain Linear."""
+        linear = nn.Linear(self.in_features, self.out_features)
+        linear.weight.copy_(self.weight / self.std)
+        linear.bias.copy_(self.bias - linear.weight @ self.mean)
+        return linear
+
+
+class Evidence(nn.Module):
+    """Image logit from the patch logits of all levels: mean of the strongest 8 % and, as what it stands out from, of the weaker half."""
+
+    def __init__(self, levels: int):
+        super().__init__()
+        self.mix = nn.Linear(2 * levels, 1)
+        with torch.no_grad():
+            self.mix.weight.zero_()
+            self.mix.weight[0, :levels] = 1 / levels
+            self.mix.bias.zero_()
+
+    def forward(self, patch_logits: list[Tensor]) -> Tensor:
+        strong, weak = [], []
+        for logits in patch_logits:
+            ordered = logits.flatten(1).sort(dim=1, descending=True).values
+            count = ordered.shape[1]
+            strong.append(ordered[:, : max(1, count * 8 // 100)].mean(1))
+            weak.append(ordered[:, count // 2 :].mean(1))
+        return self.mix(torch.stack(strong + weak, dim=1))[:, 0]
+
+
+class TrainingNetwork(nn.Module):
+    """KFD plus what training needs. `mode`: 'lora' (LoRA in the MLPs, LayerNorms trained too) or 'full' (every encoder weight)."""
+
+    def __init__(self, encoder: VisionTransformer, taps: list[int], mode: str = "lora", rank: int = 16, embedding: int = 256):
+        super().__init__()
+        if mode not in ("lora", "full"):
+            raise ValueError(f"expected mode 'lora' or 'full', got {mode!r}")
+        self.mode = mode
+        self.kfd = KFD(encoder, taps, embedding)
+        self.evidence = Evidence(len(taps))
+        # In KFD a buffer; here a parameter, made unit length at each use.
+        self.class_vectors = nn.Parameter(self.kfd.class_embeddings.clone())
+        if mode == "lora":
+            for parameter in encoder.parameters():
+                parameter.requires_grad_(False)
+            add_lora(encoder.blocks[: taps[-1] + 1], rank)
+            for block in encoder.blocks[: taps[-1] + 1]:
+                for norm in (block.norm1, block.norm2):
+                    norm.requires_grad_(True)
+        encoder.norm.requires_grad_(False)
+
+    @torch.no_grad()
+    def standardise(self, pictures: Tensor) -> None:
+        """Measures the tapped tokens on `pictures` (B,224,224,3) and puts standardising adapters in place."""
+        for i, tokens in enumerate(self.kfd.tapped_tokens(normalise(pictures))):
+            flat = tokens[:, 1:].float().flatten(0, 1)
+            self.kfd.adapters[i] = StandardisedLinear(self.kfd.adapters[i], flat.mean(0), flat.std(0) + 1e-3)
+            self.kfd.adapters[i].bias.copy_(self.calm_bias())
+
+    def calm_bias(self, length: float = 50.0, share: float = 0.15) -> Tensor:
+        """Adapter bias with which the fresh network says about `share` forged everywhere: 100 * cosine of random features
+        would spread the patch logits over +-9, so features start near one direction between the two class embeddings."""
+        pristine, deepfake = F.normalize(self.class_vectors, dim=1)
+        apart = (deepfake - pristine).norm()
+        lean = math.log(share / (1 - share)) / (self.kfd.logit_scale * apart)
+        return length * (F.normalize(pristine + deepfake, dim=0) + lean * (deepfake - pristine) / apart)
+
+    def tapped(self, x: Tensor, window: tuple[int, int, int] | None) -> list[Tensor]:
+        """Block outputs at the taps; `window` = (row, column, side) in patches restricts the tokens to a square of the grid."""
+        if window is None:
+            return self.kfd.tapped_tokens(x)
+        row, column, side = window
+        encoder = self.kfd.encoder
+        patch = encoder.patch_embed.proj.stride[0]
+        piece = x[:, :, row * patch : (row + side) * patch, column * patch : (column + side) * patch]
+        grid = int(round((encoder.pos_embed.shape[1] - 1) ** 0.5))
+        place = encoder.pos_embed[:, 1:].unflatten(1, (grid, grid))[:, row : row + side, column : column + side].flatten(1, 2)
+        class_token = (encoder.cls_token + encoder.pos_embed[:, :1]).expand(x.shape[0], -1, -1)
+        tokens = torch.cat([class_token, encoder.patch_embed(piece) + place], dim=1)
+        tapped = []
+        for i, block in enumerate(encoder.blocks[: self.kfd.taps[-1] + 1]):
+            tokens = block(tokens)
+            if i in self.kfd.taps:
+                tapped.append(tokens)
+        return tapped
+
+    def similarities(self, tapped: list[Tensor]) -> list[Tensor]:
+        """Per level (B,2,side,side), in float32."""
+        embeddings = F.normalize(self.class_vectors, dim=1)
+        self.kfd.class_embeddings = embeddings
+        similarities = self.kfd.patch_similarities([tokens.float() for tokens in tapped])
+        self.kfd.class_embeddings = embeddings.detach()  # a buffer must not carry the graph along
+        return similarities
+
+    def forward(self, pictures: Tensor, window: tuple[int, int, int] | None = None) -> tuple[list[Tensor], Tensor]:
+        """uint8 (B,224,224,3) -> patch logits per level (B,side,side), deepfake minus pristine, and the image logit (B,)."""
+        x = normalise(pictures)
+        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+            tapped = self.tapped(x, window)
+        patch_logits = [s[:, 1] - s[:, 0] for s in self.similarities(tapped)]
+        return patch_logits, self.evidence(patch_logits)
+
+    @torch.no_grad()
+    def finish(self) -> KFD:
+        """A copy as a plain KFD: LoRA merged, token statistics folded into the adapters, class embeddings of unit length."""
+        network = copy.deepcopy(self)
+        kfd = network.kfd
+        kfd.class_embeddings = F.normalize(network.class_vectors.detach(), dim=1)
+        merge_lora(kfd.encoder)
+        for i, adapter in enumerate(kfd.adapters):
+            if isinstance(adapter, StandardisedLinear):
+                kfd.adapters[i] = adapter.folded()
+        return kfd.eval().requires_grad_(False)
+
+    def parameter_groups(self, rates: dict[str, float], decay: float = 0.85) -> list[dict]:
+        """Optimiser groups. `rates` has lora_A, lora_B, norm, heads, or for 'full' top (times decay per block downwards) and heads."""
+        encoder = {name: p for name, p in self.kfd.encoder.named_parameters() if p.requires_grad}
+        groups = []
+        if self.mode == "lora":
+            for key, mark in (("lora_A", "lora_A"), ("lora_B", "lora_B"), ("norm", ".norm")):
+                groups.append({"params": [p for name, p in encoder.items() if mark in name], "lr": rates[key], "weight_decay": 0.0})
+        else:
+            depth = len(self.kfd.encoder.blocks)
+            for name, p in encoder.items():
+                level = int(name.split(".")[1]) + 1 if name.startswith("blocks.") else 0
+                groups.append({"params": [p], "lr": rates["top"] * decay ** (depth - level), "weight_decay": 0.02 if p.ndim > 1 else 0.0})
+        heads = [*self.kfd.adapters.parameters(), self.class_vectors]
+        groups.append({"params": heads, "lr": rates["heads"], "weight_decay": 0.01})
+        groups.append({"params": list(self.evidence.parameters()), "lr": rates["heads"], "weight_decay": 0.0})
+        return groups

@@ -1,0 +1,172 @@
+"""Stage 2: locator and classifier learn on stored similarity maps of the finished stage 1; then the score is calibrated.
+
+Storing the 16 x 16 maps (3 KB a picture) lets the heads see each picture several times without running the encoder again.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kfd_model import KFD, Classifier
+
+from . import losses, testsets
+from .batches import Material, PairStream
+from .calibrate import calibrate
+from .checkpoint import save_detector
+from .network import normalise
+from .stage1 import build_network
+from .store import read_canonical, read_faces
+
+MAP_SCALE = 0.1  # maps range over +-100; a tenth suits fresh convolutions. Folded into the first convolutions at the end.
+LOCATOR_CROP = 72  # side of the locator's training crops: it sees only 5 x 5 pixels of the enlarged maps
+
+
+@torch.no_grad()
+def similarity_maps(kfd: KFD, pictures: Tensor, batch: int = 16) -> Tensor:
+    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32; encoder in bfloat16."""
+    out = []
+    for i in range(0, len(pictures), batch):
+        x = normalise(pictures[i : i + batch])
+        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+            tapped = kfd.tapped_tokens(x)
+        out.append(torch.stack(kfd.patch_similarities([t.float() for t in tapped]), dim=1))
+    return torch.cat(out)
+
+
+def store_maps(kfd: KFD, stream: PairStream, batches: int, device: str) -> tuple[Tensor, Tensor]:
+    """Maps float16 (N,levels,2,16,16) and masks uint8 (N,224,224) of so many training batches; even rows untouched."""
+    maps, masks = [], []
+    for index in range(batches):
+        pictures, mask = stream.batch((1 << 20) + index)  # pictures that stage 1 has not seen
+        maps.append(similarity_maps(kfd, pictures.to(device)).half().cpu())
+        masks.append(mask)
+    return torch.cat(maps), torch.cat(masks)
+
+
+@torch.no_grad()
+def start_from_exceedances(classifier: Classifier, difference: Tensor) -> None:
+    """First convolutions start as graded thresholds on deepfake minus pristine, later ones pass them on.
+
+    So the untrained classifier already pools "how much of the face exceeds how strong an evidence", and training refines that.
+    `difference`: (levels, n) scaled map differences of training pictures.
+    """
+    for branch, values in zip(classifier.meta_net, difference):
+        levels = torch.quantile(values, torch.linspace(0.3, 0.995, 12))
+        first = branch[0]
+        first.weight[:12].zero_()
+        for i, level in enumerate(levels):
+            first.weight[i, :, 1, 1] = torch.tensor([-1.0, 1.0])
+            first.bias[i] = -level
+        for index in (4, 8, 12):
+            branch[index].weight[:12].zero_()
+            for i in range(12):
+                branch[index].weight[i, i, 1, 1] = 1.0
+                branch[index].bias[i] = 1.0  # BatchNorm centres its output: keep weak evidence above the ReLU
+
+
+def augment(maps: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mirrors half of the batches and adds a little common offset to each map."""
+    if torch.rand((), generator=rng) < 0.5:
+        maps, masks = maps.flip(-1), masks.flip(-1)
+    offset = torch.randn(maps.shape[:3], generator=rng) * 0.03
+    return maps + offset[..., None, None].to(maps), masks
+
+
+def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, batch: int = 16, device: str = "cpu") -> None:
+    """Trains kfd.classifier (cross-entropy on pairs) and kfd.locator (focal + Dice, spec kfd 14.1) in place."""
+    classifier, locator = kfd.classifier.to(device).train(), kfd.locator.to(device).train()
+    classifier.requires_grad_(True), locator.requires_grad_(True)
+    scaled = maps.float() * MAP_SCALE
+    start_from_exceedances(classifier, (scaled[:, :, 1] - scaled[:, :, 0]).transpose(0, 1).flatten(1)[:, ::37])
+    parameters = [*classifier.parameters(), *locator.parameters()]
+    optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    generator = torch.Generator().manual_seed(seed)
+    started, recent = time.monotonic(), []
+    for step in range(steps):
+        pair = torch.randint(len(maps) // 2, (batch // 2,), generator=generator)
+        rows = torch.stack([2 * pair, 2 * pair + 1], dim=1).flatten()
+        maps_in, masks_in = augment(scaled[rows], masks[rows], generator)
+        enlarged = [m.to(device).contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps_in.unbind(1)))]
+        label = (torch.arange(batch) % 2).to(device)
+        with torch.autocast(device, dtype=torch.bfloat16):
+            logits = classifier.logits(enlarged)
+        top, left = torch.randint(kfd.map_size - LOCATOR_CROP + 1, (2,), generator=generator).tolist()
+        place = (..., slice(top, top + LOCATOR_CROP), slice(left, left + LOCATOR_CROP))
+        with torch.autocast(device, dtype=torch.bfloat16):
+            located = locator.logits([m[place] for m in enlarged])
+        S, truth = located.float().softmax(1), masks_in[place].to(device)
+        parts = [F.cross_entropy(logits.float(), label, label_smoothing=0.02), losses.focal(S, truth), losses.dice(S[1::2, 1], truth[1::2])]
+        loss = parts[0] + parts[1] + 0.3 * parts[2]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        recent = [*recent[-49:], [*(float(p.detach()) for p in parts), float((logits.argmax(1) == label).float().mean())]]
+        if (step + 1) % 50 == 0:
+            mean = np.mean(recent, axis=0)
+            print(f"heads {step + 1}/{steps} {time.monotonic() - started:.0f}s class {mean[0]:.3f} focal {mean[1]:.3f} dice {mean[2]:.3f} right {mean[3]:.3f}", flush=True)
+    with torch.no_grad():
+        for first in [branch[0] for branch in classifier.meta_net] + list(locator.conv):
+            first.weight *= MAP_SCALE
+    kfd.eval().requires_grad_(False)
+
+
+def run(folder: Path, stage1: Path, out: Path, batches: int, steps: int, variants: int, device: str, must_rank: bool = True) -> dict:
+    """Reads STAGE1/averaged.pt, writes OUT (a detector checkpoint) and returns the calibration's figures."""
+    torch.set_num_threads(1)
+    state = torch.load(stage1, map_location="cpu", weights_only=True)
+    config = state["config"]
+    canonical = read_canonical(folder)
+    template = np.asarray(canonical["template"], np.float64)
+    faces = read_faces(folder)
+    material = Material([f for f in faces if f.split == "train"], template, np.asarray(canonical["meanLandmarks"]))
+
+    network = build_network(config, None)
+    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"])
+    network.standardise(stream.batch(1 << 30)[0])
+    network.load_state_dict(state["network"])
+    kfd = network.finish().to(device)
+    started = time.monotonic()
+    maps, masks = store_maps(kfd, stream, batches, device)
+    print(f"stored maps of {len(maps)} pictures in {time.monotonic() - started:.0f}s", flush=True)
+    train_heads(kfd, maps, masks, steps, config["seed"], device=device)
+
+    calibration_faces = [f for f in faces if f.split == "calibration"]
+    tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
+    kfd = kfd.cpu()
+    calibration = calibrate(kfd, tests, must_rank)
+    line = state["curve"][-1]
+    training = {
+        "seed": config["seed"],
+        "config": config,
+        "stage1": {"pictures": line["pictures"], "minutes": line["minutes"], "steps": line["step"]},
+        "stage2": {"pictures": len(maps), "steps": steps, "minutes": round((time.monotonic() - started) / 60, 1)},
+        "device": "CPU, 1 thread, bfloat16 autocast" if device == "cpu" else torch.cuda.get_device_name(),
+        "faces": {split: sum(f.split == split for f in faces) for split in ("train", "calibration", "held-out")},
+        "identities": {split: len({f.identity for f in faces if f.split == split}) for split in ("train", "calibration", "held-out")},
+        "sources": sorted({f.source for f in faces}),
+        "calibration": calibration,
+    }
+    save_detector(out, kfd, calibration["threshold"], training)
+    return calibration
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="kfd_train heads", description=__doc__)
+    parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with faces/ and canonical.json")
+    parser.add_argument("--stage1", type=Path, required=True, help="averaged.pt of a stage-1 run")
+    parser.add_argument("--out", type=Path, required=True, help="detector checkpoint to write")
+    parser.add_argument("--batches", type=int, default=250, help="training batches whose maps are stored")
+    parser.add_argument("--steps", type=int, default=600, help="optimiser steps of the heads")
+    parser.add_argument("--variants", type=int, default=4, help="rounds over the calibration faces")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    a = parser.parse_args(argv)
+    print(json.dumps(run(a.dir, a.stage1, a.out, a.batches, a.steps, a.variants, a.device)))

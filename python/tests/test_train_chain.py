@@ -1,0 +1,153 @@
+"""Training network, losses, figures, calibration, export; and the whole chain on drawn faces."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from kfd_model import VisionTransformer
+from kfd_train import calibrate, checkpoint, export, localisation, losses, metrics, smoke, stage1, stage2
+from kfd_train.network import Evidence, StandardisedLinear, TrainingNetwork, normalise
+
+torch.set_num_threads(1)
+
+
+def tiny_network(mode: str = "lora") -> TrainingNetwork:
+    torch.manual_seed(0)
+    network = TrainingNetwork(VisionTransformer(224, 14, 24, 3, 3, 48), [0, 1, 2], mode, rank=4, embedding=8)
+    network.standardise(torch.randint(0, 255, (4, 224, 224, 3), dtype=torch.uint8))
+    return network
+
+
+@pytest.mark.parametrize("mode", ["lora", "full"])
+def test_the_finished_detector_computes_what_was_trained(mode):
+    network, pictures = tiny_network(mode), torch.randint(0, 255, (2, 224, 224, 3), dtype=torch.uint8)
+    for name, parameter in network.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.1)
+    with torch.no_grad():
+        expected = network.similarities(network.tapped(normalise(pictures), None))
+        kfd = network.finish()
+        found = kfd.patch_similarities(kfd.tapped_tokens(normalise(pictures)))
+    for a, b in zip(expected, found):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
+    assert not any(isinstance(m, StandardisedLinear) for m in kfd.modules())
+
+
+def test_a_window_over_everything_is_the_whole_picture():
+    network, x = tiny_network(), torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        for whole, window in zip(network.tapped(x, None), network.tapped(x, (0, 0, 16))):
+            torch.testing.assert_close(whole, window, atol=1e-5, rtol=0)
+
+
+def test_training_moves_only_what_the_mode_names():
+    names = {n for n, p in tiny_network("lora").kfd.encoder.named_parameters() if p.requires_grad}
+    assert names and all("lora" in n or ".norm" in n for n in names)
+    network = tiny_network("full")
+    grouped = {id(p) for group in network.parameter_groups({"top": 1e-3, "heads": 1e-3}) for p in group["params"]}
+    second_stage = {id(p) for head in (network.kfd.locator, network.kfd.classifier) for p in head.parameters()}
+    assert grouped | second_stage == {id(p) for p in network.parameters() if p.requires_grad}
+
+
+def test_evidence_starts_as_the_mean_of_the_strongest_patches():
+    logits = [torch.arange(256.0).reshape(1, 16, 16) for _ in range(3)]
+    assert Evidence(3)(logits).item() == pytest.approx(np.arange(236, 256).mean(), rel=1e-5)
+
+
+def test_losses_prefer_the_right_answer():
+    share = torch.zeros(2, 16, 16)
+    share[1, 4:8, 4:8] = 1
+    right, wrong = [share * 10 - 5], [5 - share * 10]
+    assert losses.patch_loss(right, share) < 0.1 < losses.patch_loss(wrong, share)
+    assert losses.image_loss(torch.tensor([-3.0, 3.0]), share) < losses.image_loss(torch.tensor([3.0, -3.0]), share)
+    assert losses.ranking_loss(torch.tensor([-3.0, 3.0]), share) < losses.ranking_loss(torch.tensor([3.0, -3.0]), share)
+    faint = share * 0.01  # forged part outside the window: the picture has no usable label
+    assert losses.image_loss(torch.tensor([-3.0, -3.0]), faint) == losses.image_loss(torch.tensor([-3.0, 9.0]), faint)
+    masks = torch.zeros(1, 8, 8)
+    masks[:, :4] = 1
+    s = torch.stack([1 - masks, masks], dim=1)
+    assert losses.dice(s[:, 1], masks) < 0.05 < losses.dice(1 - s[:, 1], masks) and losses.focal(s, masks) < 1e-4
+
+
+def test_figures_on_known_cases():
+    labels, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+    assert metrics.auc(labels, scores) == 0.75
+    assert metrics.auc(labels, np.ones(4)) == 0.5
+    assert metrics.average_precision(labels, scores) == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.equal_error_rate(np.array([0, 1]), np.array([0.2, 0.9])) == 0
+    assert metrics.expected_calibration_error(np.array([0, 1, 1, 1]), np.full(4, 0.75)) == pytest.approx(0)
+    assert metrics.expected_calibration_error(np.array([1, 1]), np.full(2, 0.2)) == pytest.approx(0.8)
+    with pytest.raises(ValueError, match="both classes"):
+        metrics.auc(np.ones(3), scores[:3])
+
+
+def test_interval_resamples_identities_not_pictures():
+    labels, scores = np.tile([0, 1], 50), np.tile([0.2, 0.9, 0.5, 0.4], 25)
+    wide = metrics.interval(lambda i: metrics.auc(labels[i], scores[i]), np.repeat(["a", "b"], 50))
+    low, high = metrics.interval(lambda i: metrics.auc(labels[i], scores[i]), np.arange(100))
+    assert wide[0] <= metrics.auc(labels, scores) <= wide[1] and low < high
+
+
+def test_temperature_recovers_a_known_scale():
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 2, 20000)
+    labels = rng.random(20000) < 1 / (1 + np.exp(-(1.7 * z)))
+    scale, bias = calibrate.fit_temperature(z, labels)
+    assert scale == pytest.approx(1.7, rel=0.05) and abs(bias) < 0.06
+
+
+def test_folding_changes_the_score_as_fitted():
+    kfd = tiny_network().finish()
+    maps = kfd.enlarge([torch.randn(3, 2, 16, 16) for _ in range(3)])
+    before = kfd.classifier.logits(maps)
+    calibrate.fold(kfd, 2.5, -0.7)
+    after = kfd.classifier.logits(maps)
+    torch.testing.assert_close(after[:, 1] - after[:, 0], 2.5 * (before[:, 1] - before[:, 0]) - 0.7, atol=1e-5, rtol=1e-4)
+
+
+def test_the_classifier_starts_as_graded_thresholds():
+    kfd = tiny_network().finish()
+    stage2.start_from_exceedances(kfd.classifier, torch.randn(3, 1000))
+    weak, strong = (torch.zeros(1, 2, 224, 224) for _ in range(2))
+    strong[:, 1] = 2.0
+    first = kfd.classifier.meta_net[0][0]
+    assert (first(strong)[0, :12, 100, 100] > first(weak)[0, :12, 100, 100]).all()
+
+
+def test_true_masks_name_their_region_and_nothing_is_said_below_the_threshold():
+    square = lambda x, y: [[x, y], [x + 40, y], [x + 40, y + 40], [x, y + 40]]  # noqa: E731
+    masks = localisation.polygon_masks({"nose": square(90, 90), "mouth": square(90, 150)})
+    truth = np.zeros((224, 224), np.float32)
+    truth[152:188, 92:128] = 1
+    assert localisation.best_region(truth, masks) == "mouth"
+
+
+def test_an_export_is_what_was_trained(tmp_path):
+    kfd = tiny_network().finish()
+    checkpoint.save_detector(tmp_path / "detector.pt", kfd, 0.5, {"seed": 0})
+    loaded, threshold, training = checkpoint.load_detector(tmp_path / "detector.pt")
+    path = tmp_path / "tiny.pt"
+    export.save_script(loaded, path)
+    difference = export.compare_scripted(kfd, path, torch.randn(2, 3, 224, 224))
+    assert difference["scriptedFloat32.p"] <= 1e-5 and difference["halfStorage.p"] < 0.02
+    canonical = {"points": ["rightEye"], "template": [[83, 92]], "regions": {}}
+    described = export.manifest(loaded, path, canonical, threshold, training, {})
+    assert described["bytes"] == path.stat().st_size and described["vit"]["taps"] == [0, 1, 2] and described["kfd"]["promptTokens"] == 0
+    assert next(torch.jit.load(str(path)).parameters()).dtype == torch.float16
+
+
+def test_an_unknown_configuration_key_is_refused(tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"seed": 1}))
+    with pytest.raises(ValueError, match="expected one of"):
+        stage1.read_config(tmp_path / "c.json", ["sead=2"])
+
+
+def test_the_whole_chain_runs(tmp_path):
+    measured = smoke.run(tmp_path, ["minutes=0.1"])
+    assert 0 <= measured["canonical"]["kinds"]["self-blend"]["auc"] <= 1
+    manifest = json.loads((tmp_path / "smoke-kfd.kfd.json").read_text())
+    assert manifest["metrics"]["model"] == manifest["sha256"]
+    assert "Not for" in (tmp_path / "MODEL_CARD.md").read_text()
+    assert (tmp_path / "run" / "curve.jsonl").read_text().count("\n") >= 1
