@@ -33,4 +33,6 @@ export type {
   RuntimeInfo,
 } from './native/types.js';
 
+export { VisionTransformer, type VisionTransformerOptions } from './vit/visionTransformer.js';
+
 export { defaultModel, readModelManifest, verifyModel, type ModelManifest } from './setup/models.js';

@@ -117,10 +117,10 @@ ColorTable make_jet() {
 
 std::optional<ColorMap> color_map_by_name(std::string_view name) {
   constexpr std::array<std::pair<std::string_view, ColorMap>, 5> kNames{{{"viridis", ColorMap::kViridis},
-                                                                        {"inferno", ColorMap::kInferno},
-                                                                        {"magma", ColorMap::kMagma},
-                                                                        {"turbo", ColorMap::kTurbo},
-                                                                        {"jet", ColorMap::kJet}}};
+                                                                         {"inferno", ColorMap::kInferno},
+                                                                         {"magma", ColorMap::kMagma},
+                                                                         {"turbo", ColorMap::kTurbo},
+                                                                         {"jet", ColorMap::kJet}}};
   for (const auto& [known, map] : kNames) {
     if (known == name) {
       return map;

@@ -28,7 +28,8 @@ FitPlan plan_centre_crop(Size image, Size target) {
 FitPlan plan_letterbox(Size image, Size target) {
   FitPlan plan;
   const auto scaled = [](int64_t length, int64_t numerator, int64_t denominator) {
-    const double exact = static_cast<double>(length) * static_cast<double>(numerator) / static_cast<double>(denominator);
+    const double exact =
+        static_cast<double>(length) * static_cast<double>(numerator) / static_cast<double>(denominator);
     return std::max<int64_t>(1, round_half_even(exact));
   };
   if (target.width * image.height <= target.height * image.width) {

@@ -41,8 +41,8 @@ using Affine = std::array<double, 6>;
 // How a warp reads the image: `source` is cut out, resized to `resized` (only when scale > 1) and then sampled at
 // resized coordinates = sampling * crop coordinates.
 struct WarpPlan {
-  double scale = 1;   // image pixels per crop pixel, sqrt |det|
-  Rectangle source;   // covers the crop with a margin, clipped to the image; empty: the crop lies outside
+  double scale = 1;  // image pixels per crop pixel, sqrt |det|
+  Rectangle source;  // covers the crop with a margin, clipped to the image; empty: the crop lies outside
   Size resized;
   Affine sampling{};
 };

@@ -44,8 +44,8 @@ class OwnBlock final : public Block {
     const int64_t batch = x.size(0);
     const int64_t tokens = x.size(1);
     const auto values = attention_.project(x);
-    at::Tensor mixed = at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false,
-                                                        attention_.scale());
+    at::Tensor mixed =
+        at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false, attention_.scale());
     if (probe.any()) {
       answer = attention_.answer(values, probe);
     }

@@ -29,7 +29,8 @@ class ClassAttention {
     at::Tensor q, k, v;  // (B,H,N,d), q and k after their norms
   };
   Values project(const at::Tensor& x) const;
-  // The class row from q of token 0 and all k (spec/daam.md 1.2), and the contribution from v along the pulled direction (3.2, I4).
+  // The class row from q of token 0 and all k (spec/daam.md 1.2), and the contribution from v along the pulled
+  // direction (3.2, I4).
   BlockAnswer answer(const Values& values, const BlockProbe& probe) const;
   double scale() const { return scale_; }
 

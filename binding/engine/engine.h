@@ -27,8 +27,8 @@ enum class ErrorCode {
   kAborted,           // cancelled by the caller
   kDisposed,          // the executor or model is gone
   kOutOfMemory,
-  kDevice,            // no such device, or the device failed
-  kInternal,          // anything else that torch throws
+  kDevice,    // no such device, or the device failed
+  kInternal,  // anything else that torch throws
 };
 
 // `what()` says what was expected and what came; `hint()` says what to do.
@@ -104,7 +104,7 @@ struct ModelInfo {
   int64_t input_width = 0, input_height = 0;
   int64_t depth = 0, width = 0, heads = 0, patch = 0;
   int64_t prefix_tokens = 0, grid_height = 0, grid_width = 0;
-  int64_t classes = 0;     // kVit: length of `logits`; kKfd: 2
+  int64_t classes = 0;  // kVit: length of `logits`; kKfd: 2
   double layer_norm_eps = 0;
   std::string activation;
   std::vector<int64_t> taps;
@@ -133,9 +133,7 @@ struct Hooks {
   // direction u of the residual stream: sum_h A[h,n] (V[h,n] W_O,h^T)(ls1 * u), without biases of the projection.
   // Empty (off), D values (one direction for all blocks) or L*D values.
   std::vector<float> direction;
-  bool any() const {
-    return class_token || class_attention || prefix_mass || !tokens.empty() || !direction.empty();
-  }
+  bool any() const { return class_token || class_attention || prefix_mass || !tokens.empty() || !direction.empty(); }
   bool operator==(const Hooks&) const = default;
 };
 
@@ -252,8 +250,8 @@ class Executor {
 // ----------------------------------------------------------------------------------------------------- environment
 
 struct RuntimeInfo {
-  std::string torch_version;    // of the headers compiled against
-  std::string cpu_capability;   // "AVX512", ...
+  std::string torch_version;   // of the headers compiled against
+  std::string cpu_capability;  // "AVX512", ...
   bool has_prepacked_linear = false;
   bool cuda_available = false;
   int64_t cuda_devices = 0;

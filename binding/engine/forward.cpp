@@ -25,8 +25,8 @@ std::vector<at::Tensor> output_tensors(const c10::IValue& value) {
     }
   }
   if (tensors.empty()) {
-    throw Error(ErrorCode::kModelUnsupported, "the module returns " + value.tagKind() +
-                                                  " where a tensor or a tuple of tensors was expected");
+    throw Error(ErrorCode::kModelUnsupported,
+                "the module returns " + value.tagKind() + " where a tensor or a tuple of tensors was expected");
   }
   return tensors;
 }
@@ -161,8 +161,8 @@ NamedTensors run_forward(std::shared_ptr<const Model> model, const Hooks& hooks,
       throw Error(ErrorCode::kAborted, "the job was cancelled");
     }
     for (NamedTensor& row : forward.step()) {
-      const bool per_block = row.name == "class_token" || row.name == "class_attention" ||
-                             row.name == "prefix_mass" || row.name == "contribution";
+      const bool per_block = row.name == "class_token" || row.name == "class_attention" || row.name == "prefix_mass" ||
+                             row.name == "contribution";
       if (!per_block) {
         results.push_back(std::move(row));
         continue;

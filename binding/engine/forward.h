@@ -28,7 +28,7 @@ class Forward {
   std::shared_ptr<const Model> model_;
   Hooks hooks_;
   bool intermediates_;
-  at::Tensor x_;  // the image before the first step, then the residual stream
+  at::Tensor x_;           // the image before the first step, then the residual stream
   at::Tensor directions_;  // (L,D) or undefined
   std::vector<KfdHeads::Level> levels_;
   int64_t height_, width_;

@@ -34,7 +34,8 @@ class KfdHeads {
   Level level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height, int64_t grid_width,
               int64_t height, int64_t width) const;
 
-  // p (B,2) and S (B,H,W), the forged channel; with `intermediates` also F<i>, E, M<i> and P.
+  // p (B,2) and S (B,H,W), the forged channel; with `intermediates` also F<i>, E, M<i> and P. The scripted children are
+  // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p).
   NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
 
  private:

@@ -17,8 +17,9 @@ Lanes::Lanes(const ExecutorOptions& options)
     : options_(options), queue_(options.max_queue_items, options.max_queue_bytes) {
   if (options.lanes < 1 || options.lanes > 1024 || options.threads_per_lane < 1 || options.threads_per_lane > 1024 ||
       options.max_batch < 1 || options.max_queue_items < 1 || options.max_queue_bytes < 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "lanes and threads per lane must lie between 1 and 1024; maxBatch and the queue bounds must be positive");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "lanes and threads per lane must lie between 1 and 1024; maxBatch and the queue bounds must be positive");
   }
 }
 
@@ -50,9 +51,9 @@ void Lanes::submit(std::shared_ptr<Task> task) {
   if (!queue_.try_push(task, bytes)) {
     ++stats_.refused;
     const std::string message = "the queue is full: " + std::to_string(queue_.items()) + " of " +
-                                std::to_string(options_.max_queue_items) + " items, " +
-                                std::to_string(queue_.bytes()) + " of " + std::to_string(options_.max_queue_bytes) +
-                                " bytes, and " + std::to_string(bytes) + " more";
+                                std::to_string(options_.max_queue_items) + " items, " + std::to_string(queue_.bytes()) +
+                                " of " + std::to_string(options_.max_queue_bytes) + " bytes, and " +
+                                std::to_string(bytes) + " more";
     lock.unlock();
     task->refuse(Error(ErrorCode::kQueueFull, message, "wait for running jobs, or raise the queue's bounds"));
     return;

@@ -9,8 +9,7 @@ namespace {
 using ReorderWeight = at::Tensor(const at::Tensor&, std::optional<int64_t>);
 using NoScalars = c10::List<std::optional<at::Scalar>>;
 using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-                                   std::string_view, NoScalars,
-                                   std::optional<std::string_view>);
+                                   std::string_view, NoScalars, std::optional<std::string_view>);
 using LinearBinary = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
                                 const std::optional<at::Tensor>&, std::string_view);
 

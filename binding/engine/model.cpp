@@ -16,7 +16,8 @@ at::Device parse_device(const std::string& name) {
   try {
     device = at::Device(name);
   } catch (...) {
-    throw Error(ErrorCode::kDevice, "device \"" + name + "\" is not known", "use \"cpu\", \"cuda\" or \"cuda:<index>\"");
+    throw Error(ErrorCode::kDevice, "device \"" + name + "\" is not known",
+                "use \"cpu\", \"cuda\" or \"cuda:<index>\"");
   }
   if (device.is_cuda()) {
     if (!torch::cuda::is_available()) {
@@ -45,9 +46,9 @@ Module load_archive(const std::string& path) {
     return torch::jit::load(path, c10::kCPU);
   } catch (...) {
     const Error error = current_error("torch refuses the model file " + path, ErrorCode::kModelLoad);
-    throw Error(error.code(), error.what(),
-                error.hint().empty() ? "expected a TorchScript archive (torch.jit.script(model).save(path))"
-                                     : error.hint());
+    throw Error(
+        error.code(), error.what(),
+        error.hint().empty() ? "expected a TorchScript archive (torch.jit.script(model).save(path))" : error.hint());
   }
 }
 
@@ -78,7 +79,8 @@ void verify_whole(const std::shared_ptr<Model>& model) {
   } else if (reference.isTensor()) {
     expected = reference.toTensor();
   } else {
-    throw Error(ErrorCode::kModelUnsupported, "the module returns " + reference.tagKind() + " where logits were expected",
+    throw Error(ErrorCode::kModelUnsupported,
+                "the module returns " + reference.tagKind() + " where logits were expected",
                 "export the module so that forward returns one tensor of logits");
   }
   double worst = 0;
@@ -171,11 +173,10 @@ void validate_tensor(const Model& model, const TensorInput& tensor) {
                 "expected an input tensor of sizes (B, 3, H, W) with as many values, received " + shape + " and " +
                     std::to_string(tensor.data.size()) + " values");
   }
-  if (model.info.kind != ModelKind::kModule &&
-      (height != model.info.input_height || width != model.info.input_width)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "the model takes (B, 3, " + std::to_string(model.info.input_height) + ", " +
-                    std::to_string(model.info.input_width) + "), received " + shape);
+  if (model.info.kind != ModelKind::kModule && (height != model.info.input_height || width != model.info.input_width)) {
+    throw Error(ErrorCode::kInvalidArgument, "the model takes (B, 3, " + std::to_string(model.info.input_height) +
+                                                 ", " + std::to_string(model.info.input_width) + "), received " +
+                                                 shape);
   }
 }
 
@@ -201,9 +202,9 @@ void validate_hooks(const Model& model, const Hooks& hooks) {
     }
     const auto length = static_cast<int64_t>(hooks.direction.size());
     if (length != info.width && length != info.depth * info.width) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "a direction has " + std::to_string(info.width) + " values, or " +
-                      std::to_string(info.depth * info.width) + " for one a block; received " + std::to_string(length));
+      throw Error(ErrorCode::kInvalidArgument, "a direction has " + std::to_string(info.width) + " values, or " +
+                                                   std::to_string(info.depth * info.width) +
+                                                   " for one a block; received " + std::to_string(length));
     }
   }
   for (const int64_t block : hooks.tokens) {

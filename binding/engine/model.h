@@ -13,9 +13,9 @@ class Model {
   ModelOptions options;
   ModelInfo info;
   at::Device device{at::kCPU};
-  Module module;                    // runs as a whole only for kModule and plain_forward
-  std::optional<VitPlan> vit;       // kVit, and kKfd's encoder
-  std::optional<KfdHeads> heads;    // kKfd
+  Module module;                  // runs as a whole only for kModule and plain_forward
+  std::optional<VitPlan> vit;     // kVit, and kKfd's encoder
+  std::optional<KfdHeads> heads;  // kKfd
 
   bool walks_blocks() const { return vit.has_value(); }
 };

@@ -141,10 +141,10 @@ std::optional<Activation> read_activation(const Module& mlp, const ModelOptions&
     }
   }
   if (given && found && *given != *found) {
-    throw Error(ErrorCode::kModelMismatch,
-                "the sidecar says vit.activation \"" + options.activation + "\", the module has " +
-                    activation_name(*found),
-                "correct or remove vit.activation");
+    throw Error(
+        ErrorCode::kModelMismatch,
+        "the sidecar says vit.activation \"" + options.activation + "\", the module has " + activation_name(*found),
+        "correct or remove vit.activation");
   }
   return found ? found : given ? given : Activation::kGelu;
 }

@@ -51,7 +51,7 @@ struct BlockReading {
   bool scale1_known = true;   // false: `ls1` is there, but is no LayerScale
   int64_t heads = 0, head_width = 0;
   double attention_scale = 0;
-  std::optional<Activation> activation;  // nothing: unknown, then `unknown` names it
+  std::optional<Activation> activation;        // nothing: unknown, then `unknown` names it
   std::vector<std::string> unknown;            // children or tensors outside the known set, anywhere in the block
   std::vector<std::string> unknown_attention;  // those of norm1 and attn: without them the attention can be recomputed
 };

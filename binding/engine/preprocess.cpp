@@ -86,8 +86,7 @@ at::Tensor warped(const at::Tensor& pixels, const Affine& crop_to_image, core::S
 
 at::Tensor fitted_pixels(const ImageInput& image, const InputSpec& spec) {
   // from_blob wants a mutable pointer; nothing here writes to it
-  const at::Tensor pixels =
-      at::from_blob(const_cast<uint8_t*>(image.data), {image.height, image.width, 3}, at::kByte);
+  const at::Tensor pixels = at::from_blob(const_cast<uint8_t*>(image.data), {image.height, image.width, 3}, at::kByte);
   const core::Size target{spec.width, spec.height};
   return image.has_crop ? warped(pixels, image.crop, target) : fitted(pixels, spec.fit, target);
 }
@@ -119,9 +118,10 @@ void validate_image(const ImageInput& image) {
 
 void validate_input_spec(const InputSpec& spec) {
   if (spec.width <= 0 || spec.height <= 0 || spec.width > 16384 || spec.height > 16384) {
-    throw Error(ErrorCode::kInvalidArgument, "an input size of " + std::to_string(spec.width) + " x " +
-                                                 std::to_string(spec.height) + " cannot be used",
-                "give width and height between 1 and 16384");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "an input size of " + std::to_string(spec.width) + " x " + std::to_string(spec.height) + " cannot be used",
+        "give width and height between 1 and 16384");
   }
   for (const float std : spec.std) {
     if (!(std > 0)) {

@@ -1,5 +1,5 @@
-// Pixels to network input: antialiased bicubic resizing in 8 bits (Pillow's BICUBIC), the similarity warp of a face crop,
-// normalisation.
+// Pixels to network input: antialiased bicubic resizing in 8 bits (Pillow's BICUBIC), the similarity warp of a face
+// crop, normalisation.
 #pragma once
 
 #include "engine/engine.h"

@@ -27,10 +27,9 @@ std::string scientific(double value) {
 double attention_error(const BlockReading& block, const at::Tensor& x) {
   const ClassAttention attention(block, /*prepack=*/false, 0);
   const auto values = attention.project(x);
-  at::Tensor mixed =
-      at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false, attention.scale())
-          .transpose(1, 2)
-          .reshape({x.size(0), x.size(1), block.heads * block.head_width});
+  at::Tensor mixed = at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false, attention.scale())
+                         .transpose(1, 2)
+                         .reshape({x.size(0), x.size(1), block.heads * block.head_width});
   if (block.attention_norm.present()) {
     const NormReading& norm = block.attention_norm;
     mixed = at::layer_norm(mixed, {mixed.size(-1)}, norm.weight, norm.bias, norm.eps);
@@ -39,6 +38,31 @@ double attention_error(const BlockReading& block, const at::Tensor& x) {
   Module norm1 = *child(block.module, "norm1");
   Module attn = *child(block.module, "attn");
   return relative_error(own, attn.forward({norm1.forward({x})}).toTensor());
+}
+
+at::Tensor stem_tokens(const TokenStem& stem, const at::Tensor& image) {
+  try {
+    return stem(image);
+  } catch (...) {
+    const Error error = current_error("embedding an image");
+    throw Error(error.code() == ErrorCode::kOutOfMemory ? error.code() : ErrorCode::kModelUnsupported, error.what(),
+                "the embedding must give one tensor of tokens (rotary positions are not supported); check the input "
+                "size, or load the model with plain_forward, without hooks");
+  }
+}
+
+// Appends the output of each of the module's blocks. Blocks that need more than the tokens (rotary positions) throw.
+void call_module_blocks(VitReading& reading, std::vector<at::Tensor>& block_inputs) {
+  try {
+    for (BlockReading& block : reading.blocks) {
+      block_inputs.push_back(block.module.forward({block_inputs.back()}).toTensor());
+    }
+  } catch (...) {
+    const Error error = current_error("calling the module's blocks one by one");
+    throw Error(
+        error.code() == ErrorCode::kOutOfMemory ? error.code() : ErrorCode::kModelUnsupported, error.what(),
+        "only blocks that map tokens to tokens can be walked; load the model with plain_forward, without hooks");
+  }
 }
 
 void drop_weight(const LinearReading& linear) {
@@ -88,16 +112,14 @@ VitPlan::VitPlan(const Module& module, const ModelOptions& options, const at::De
 
 void VitPlan::choose_blocks(const ModelOptions& options, const at::Device& device, ModelInfo& info) {
   // What each block of the module receives, and last what the final one returns.
-  std::vector<at::Tensor> block_inputs{(*stem_)(verification_image(options.input, device))};
+  std::vector<at::Tensor> block_inputs{stem_tokens(*stem_, verification_image(options.input, device))};
   if (block_inputs[0].dim() != 3 || block_inputs[0].size(1) != stem_->tokens()) {
     throw Error(ErrorCode::kModelUnsupported,
                 "the embedding gives a tensor of sizes " + c10::str(block_inputs[0].sizes()) + " where (1, " +
                     std::to_string(stem_->tokens()) + ", " + std::to_string(reading_.width) + ") was expected",
                 "check the model's input size and that it is a plain vision transformer");
   }
-  for (BlockReading& block : reading_.blocks) {
-    block_inputs.push_back(block.module.forward({block_inputs.back()}).toTensor());
-  }
+  call_module_blocks(reading_, block_inputs);
 
   for (size_t i = 0; i < reading_.blocks.size(); ++i) {
     if (!reading_.blocks[i].unknown.empty()) {

@@ -31,12 +31,12 @@ struct Pending {
 
 Pending submit(Executor& executor, const std::shared_ptr<Model>& model, Request request) {
   Pending pending;
-  pending.job = executor.submit(model, std::move(request),
-                                [promise = pending.promise, calls = pending.calls](Outcome outcome) {
-                                  if (++*calls == 1) {
-                                    promise->set_value(std::move(outcome));
-                                  }
-                                });
+  pending.job =
+      executor.submit(model, std::move(request), [promise = pending.promise, calls = pending.calls](Outcome outcome) {
+        if (++*calls == 1) {
+          promise->set_value(std::move(outcome));
+        }
+      });
   return pending;
 }
 
@@ -222,17 +222,15 @@ TEST_CASE_FIXTURE(Fixture, "a callback that throws does no harm") {
 TEST_CASE_FIXTURE(Fixture, "loading runs on a lane and reports failures") {
   const auto executor = one_lane();
   std::promise<std::shared_ptr<Model>> good;
-  executor->load(reference.model("scripted"), options_of(reference, ModelKind::kVit),
-                 [&](std::shared_ptr<Model> loaded, const std::unique_ptr<Error>&) {
-                   good.set_value(std::move(loaded));
-                 });
+  executor->load(
+      reference.model("scripted"), options_of(reference, ModelKind::kVit),
+      [&](std::shared_ptr<Model> loaded, const std::unique_ptr<Error>&) { good.set_value(std::move(loaded)); });
   const auto loaded = good.get_future().get();
   REQUIRE(loaded);
   CHECK(submit(*executor, loaded, tensor(1)).code() == ErrorCode::kInternal);
   std::promise<ErrorCode> bad;
-  executor->load("/absent.pt", {}, [&](const std::shared_ptr<Model>&, std::unique_ptr<Error> error) {
-    bad.set_value(error->code());
-  });
+  executor->load("/absent.pt", {},
+                 [&](const std::shared_ptr<Model>&, std::unique_ptr<Error> error) { bad.set_value(error->code()); });
   CHECK(bad.get_future().get() == ErrorCode::kModelLoad);
 }
 

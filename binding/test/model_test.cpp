@@ -1,6 +1,7 @@
 // Outputs and hooks against PyTorch, for every recognised kind of vision transformer and for the KFD detector.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "reference.h"
@@ -174,7 +175,7 @@ TEST_CASE("a batch gives what its images give alone, and nothing but outputs wit
   CHECK(together.timing.batch == 3);
   for (int64_t i = 0; i < 3; ++i) {
     const Result alone = run(*executor, model, tensor_request(rows(c.array("image"), i, 1)));
-    CHECK(relative_error(get(alone, "logits"), rows(get(together, "logits"), i, 1)) <= 1e-6);
+    CHECK(relative_error(get(alone, "logits"), rows(get(together, "logits"), i, 1)) <= settings().tolerance());
   }
 }
 

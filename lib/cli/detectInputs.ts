@@ -27,6 +27,22 @@ export interface DetectInputs {
 const IMAGE_FILE = /\.(jpe?g|jfif|png|webp|gif|tiff?|avif|bmp)$/i;
 export const STDIN = '-';
 
+/**
+ * yargs drops a lone `-` from a list of positional arguments: puts it back where it stood.
+ *
+ * @param inputs the positional arguments that yargs kept
+ * @param argv the command line
+ */
+export function restoreDashes(inputs: readonly string[], argv: readonly string[]): string[] {
+  const remaining = inputs.filter((input) => input !== STDIN);
+  const restored: string[] = [];
+  argv.forEach((argument, index) => {
+    if (argument === STDIN && argv[index - 1] !== '--files-from') restored.push(STDIN);
+    else if (remaining[0] === argument) restored.push(...remaining.splice(0, 1));
+  });
+  return [...restored, ...remaining];
+}
+
 /** The pictures of a folder by name, in code unit order; hidden files are left out. */
 async function listFolder(folder: string, recursive: boolean): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });

@@ -56,6 +56,7 @@ function createCli(args: readonly string[]): Argv {
   if (Object.keys(file).length > 0) checkConfigKeys(file, optionsOfAllCommands());
   const cli = yargs([...args])
     .scriptName('kfd-native')
+    .detectLocale(false) // messages are ours, in English, whatever LANG says
     .usage('$0 <command>\n\nFace forgery detection with maps, on libtorch.')
     .command(commands.map((command) => withConfiguration(command, file)))
     .option('config', {

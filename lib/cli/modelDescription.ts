@@ -39,17 +39,20 @@ function manifestRows(manifest: ModelManifest): string[][] {
   ];
 }
 
-function engineRows(info: ModelInfo): string[][] {
+/** Blocks and patches of a transformer; a module of another kind has none. */
+function shapeRows(info: ModelInfo): string[][] {
+  if (info.depth === 0) return [];
+  const { depth, width, heads, gridWidth, gridHeight, features, verificationError } = info;
   return [
-    ['execution', info.execution],
-    [
-      'shape',
-      `${info.depth} blocks, width ${info.width}, ${info.heads} heads, ${info.gridWidth}x${info.gridHeight} patches`,
-    ],
-    ['features', info.features.length === 0 ? 'none' : info.features.join(', ')],
-    ['verification error', info.verificationError.toExponential(1)],
-    ...info.warnings.map((warning) => ['warning', warning]),
+    ['shape', `${depth} blocks, width ${width}, ${heads} heads, ${gridWidth}x${gridHeight} patches`],
+    ['features', features.length === 0 ? 'none' : features.join(', ')],
+    ['verification error', verificationError.toExponential(1)],
   ];
+}
+
+function engineRows(info: ModelInfo): string[][] {
+  const warnings = info.warnings.map((warning) => ['warning', warning]);
+  return [['execution', info.execution], ...shapeRows(info), ...warnings];
 }
 
 /** What `model info` shows; `info` is what the engine found when it loaded the model. */

@@ -29,12 +29,12 @@ export function startProgress(options: ProgressOptions): Progress {
   if (!showsProgress(options.quiet)) return SILENT;
   const scale = options.unit === 'bytes' ? MEBIBYTE : 1;
   const unit = options.unit === 'bytes' ? 'MiB' : 'files';
-  const known = options.total !== undefined;
+  // No time left for bytes: downloads and unpacking go in bursts, and the estimate would jump.
+  const left = options.unit === 'files' ? ' {eta_formatted}' : '';
+  const format = options.total === undefined ? `{value} ${unit}` : `[{bar}] {value}/{total} ${unit}${left}`;
   const bar = new cliProgress.SingleBar(
     {
-      format: known
-        ? `${options.label} [{bar}] {value}/{total} ${unit} {eta_formatted}`
-        : `${options.label} {value} ${unit}`,
+      format: `${options.label} ${format}`,
       clearOnComplete: true,
       hideCursor: true,
       stream: process.stderr,

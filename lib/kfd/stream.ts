@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pMapIterable } from 'p-map';
 import { KfdError, throwIfAborted, toKfdError, type ErrorCode } from '../errors.js';
 import type { ImageSource } from '../image/rgbImage.js';
@@ -17,6 +18,22 @@ const ENDS_THE_STREAM: ReadonlySet<ErrorCode> = new Set(['ERR_KFD_ABORTED', 'ERR
 
 const isNamed = (input: DetectInput): input is { source: ImageSource; path: string } =>
   typeof input === 'object' && 'source' in input;
+
+/** Others may fill a shared engine's queue for a while: a stream waits for its turn instead of failing. */
+const QUEUE_WAIT_MS = 200;
+const QUEUE_ATTEMPTS = 50;
+
+async function whenTheQueueHasRoom<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (toKfdError(error).code !== 'ERR_KFD_QUEUE_FULL' || attempt === QUEUE_ATTEMPTS) throw error;
+    }
+    await sleep(QUEUE_WAIT_MS);
+    throwIfAborted(signal);
+  }
+}
 
 interface StreamContext {
   concurrency: number;
@@ -42,7 +59,7 @@ export async function* detectEach(
       ? input
       : { source: input, path: typeof input === 'string' ? input : undefined };
     try {
-      return await detect(source, path);
+      return await whenTheQueueHasRoom(() => detect(source, path), signal);
     } catch (thrown) {
       const error = toKfdError(thrown);
       if (ENDS_THE_STREAM.has(error.code)) throw error;

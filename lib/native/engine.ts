@@ -36,12 +36,15 @@ const DEFAULT_MAX_BATCH = 4;
 const DEFAULT_QUEUE_ITEMS = 1024;
 const DEFAULT_QUEUE_BYTES = 2 ** 30;
 
-/** Pixels are read in place by a lane thread, so only what the addon knows is passed on. */
-function nativeImage({ data, width, height }: NativeImage): NativeImage {
+/** Drops what the addon does not know of an image; anything that is no object is left for the addon to refuse. */
+function nativeImage(image: unknown): NativeImage {
+  if (typeof image !== 'object' || image === null) return image as NativeImage;
+  const { data, width, height } = image as NativeImage;
   return { data, width, height };
 }
 
-function nativeRequest(request: NativeRequest): NativeRequest {
+function nativeRequest(request: NativeRequest | null | undefined): NativeRequest {
+  if (typeof request !== 'object' || request === null) return request as unknown as NativeRequest;
   return request.image === undefined ? request : { ...request, image: nativeImage(request.image) };
 }
 

@@ -46,6 +46,15 @@ function buildArguments(libtorch: Libtorch, jobs: number): string[] {
   ];
 }
 
+async function createBuildFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw new KfdError('ERR_KFD_FILE_WRITE', `Cannot create ${folder}: ${(error as Error).message}`, {
+      cause: error,
+      hint: 'The addon is built inside the package: run setup as the user who owns that folder.',
+    });
+  });
+}
+
 async function compile(options: BuildOptions, jobs: number): Promise<void> {
   const logFile = path.join(buildFolder(), 'build.log');
   const log = createWriteStream(logFile);
@@ -77,7 +86,7 @@ async function compile(options: BuildOptions, jobs: number): Promise<void> {
  * @throws KfdError ERR_KFD_TOOL_MISSING, ERR_KFD_BUILD, ERR_KFD_ABORTED
  */
 export async function buildAddon(options: BuildOptions): Promise<boolean> {
-  await mkdir(path.dirname(buildFolder()), { recursive: true });
+  await createBuildFolder(path.dirname(buildFolder()));
   const lock = `${buildFolder()}.lock`;
   const onWait = (): void => options.reporter.note('another build is running, waiting for it');
   return withLock(lock, { signal: options.signal, onWait }, async () => {
@@ -90,7 +99,7 @@ export async function buildAddon(options: BuildOptions): Promise<boolean> {
     if (options.force || !(await isConfiguredFor(options.libtorch))) {
       await rm(buildFolder(), { recursive: true, force: true });
     }
-    await mkdir(buildFolder(), { recursive: true });
+    await createBuildFolder(buildFolder());
     const jobs = options.jobs ?? compileJobs();
     options.reporter.note(
       `building the addon with ${jobs} compiler${jobs === 1 ? '' : 's'} at once (minutes)`,

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { NativeModelOptions } from '../native/types.js';
 import { readModelManifest, verifyModel, type ModelManifest } from '../setup/models.js';
 
@@ -40,5 +41,5 @@ export async function loadOptionsFor(
   const manifest = await readModelManifest(file);
   if (manifest !== undefined) await verifyModel(manifest);
   const base: NativeModelOptions = manifest === undefined ? { kind: 'vit' } : manifestOptions(manifest);
-  return { modelPath: manifest?.modelPath ?? file, nativeOptions: { ...base, ...given }, manifest };
+  return { modelPath: manifest?.modelPath ?? path.resolve(file), nativeOptions: { ...base, ...given }, manifest };
 }

@@ -1,6 +1,7 @@
 """Command line of the package: ``python -m kfd_export COMMAND ...``."""
 
 import importlib
+import os
 import sys
 
 # Each command is a module of this package with ``main(argv) -> int``.
@@ -26,8 +27,15 @@ def main(argv: list[str]) -> int:
         print(f"unknown command '{argv[0]}': expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"{__package__}.{COMMANDS[argv[0]][0]}")
-    return module.main(argv[1:])
+    try:
+        return module.main(argv[1:])
+    except (OSError, ValueError, KeyError) as error:  # wrong or missing input: the message says what to do, a traceback would hide it
+        print(f"{argv[0]}: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
+    # TorchScript writes sets in hash order: with a random hash seed equal models would give unequal files.
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, "-m", __package__, *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,8 @@ def script_archive(module: torch.jit.ScriptModule) -> bytes:
     """The TorchScript archive of a scripted module, without the records that tell where its source code lay.
 
     ``torch.jit.save`` names the archive after the file and stores absolute source paths (``*.debug_pkl``, only used for error
-    messages); both would make equal models differ in SHA-256 and put the builder's folders into the file.
+    messages); both would make equal models differ in SHA-256 and put the builder's folders into the file. Across processes the
+    bytes are equal under PYTHONHASHSEED=0, because TorchScript writes sets of constants in hash order.
     """
     saved = io.BytesIO()
     torch.jit.save(module, saved)

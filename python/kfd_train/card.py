@@ -45,8 +45,9 @@ def detection(metrics: dict) -> str:
 def robustness(metrics: dict) -> str:
     rows = []
     for condition, figures in metrics["canonical"]["conditions"].items():
-        loose = metrics["loose"]["conditions"][condition]
-        rows.append([condition, *(number(t[k]["auc"]) for t in (figures, loose) for k in ("self-blend", "swap")), number(figures["realsLeftAlone"])])
+        loose = metrics["loose"]["conditions"].get(condition)
+        aucs = [number(t[k]["auc"] if t else None) for t in (figures, loose) for k in ("self-blend", "swap")]
+        rows.append([condition, *aucs, number(figures["realsLeftAlone"])])
     return table(["condition", "self-blend, aligned", "swap, aligned", "self-blend, loose", "swap, loose", "reals left alone (aligned)"], rows)
 
 

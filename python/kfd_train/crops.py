@@ -6,19 +6,9 @@ A matrix (2,3) maps continuous source pixels to continuous crop pixels.
 import cv2
 import numpy as np
 
+from kfd_export.align import umeyama, warp_to_crop
+
 SIZE = 224  # side of every crop the detector sees, pixels
-
-
-def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least-squares similarity (rotation, scale, shift; no reflection) that maps source (n,2) to target (n,2) (Umeyama 1991)."""
-    mean_s, mean_t = source.mean(0), target.mean(0)
-    s, t = source - mean_s, target - mean_t
-    u, d, vt = np.linalg.svd(t.T @ s / len(s))
-    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ np.diag(sign) @ vt
-    scale = (d * sign).sum() / s.var(0).sum()
-    linear = scale * rotation
-    return np.hstack([linear, (mean_t - linear @ mean_s)[:, None]]).astype(np.float64)
 
 
 def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -56,7 +46,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, interpolation: int = 
 
 def canonical_matrix(points: np.ndarray, template: np.ndarray, size: int = SIZE) -> np.ndarray:
     """Source -> canonical crop of `size` pixels; the template is given for 224."""
-    return similarity(points, template * (size / SIZE))
+    return umeyama(points, template * (size / SIZE))
 
 
 def loose_matrix(landmarks: np.ndarray, share: float, shift: tuple[float, float], size: int = SIZE) -> np.ndarray:
@@ -85,9 +75,10 @@ def training_crop(face, template: np.ndarray, rng: np.random.Generator, loose_sh
 
 
 def test_crop(face, template: np.ndarray, rng: np.random.Generator, loose: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A test crop (224,224,3) and its landmarks: canonical without jitter, or loose with a face share of 0.59..0.71."""
+    """A test crop (224,224,3) float32 and its landmarks, cut by the warp that the shipped package uses: canonical without jitter,
+    or loose with a face share of 0.59..0.71."""
     if loose:
         matrix = loose_matrix(face.landmarks, rng.uniform(1 / 1.7, 1 / 1.4), (0.0, 0.0))
     else:
         matrix = canonical_matrix(face.points, template)
-    return warp(face.pixels, matrix, SIZE), apply(matrix, face.landmarks)
+    return warp_to_crop(face.pixels, matrix, SIZE).astype(np.float32), apply(matrix, face.landmarks)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from kfd_export.torchscript import save_script
 from kfd_model import KFD
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -27,16 +28,13 @@ def half_precision(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).half()
 
 
-def save_script(module: nn.Module, path: Path) -> None:
-    """Scripts `module` and writes it in half precision under a temporary name, then renames."""
+def save_model(module: nn.Module, path: Path) -> None:
+    """Scripts `module` and writes it in half precision, at once or not at all. Raises ValueError if the file gets too large."""
     scripted = torch.jit.script(half_precision(module).eval())
-    temporary = path.with_suffix(".partial")
-    torch.jit.save(scripted, str(temporary))
-    if temporary.stat().st_size > MAX_BYTES:
-        size = temporary.stat().st_size
-        temporary.unlink()
-        raise ValueError(f"expected a model file of at most {MAX_BYTES} bytes, got {size}; leave out a head or use a smaller encoder")
-    os.replace(temporary, path)
+    size = sum(t.numel() * t.element_size() for t in scripted.state_dict().values())
+    if size > MAX_BYTES:
+        raise ValueError(f"expected a model of at most {MAX_BYTES} bytes, got {size}; leave out a head or use a smaller encoder")
+    save_script(scripted, path)
 
 
 def write_json(path: Path, value: dict) -> None:
@@ -116,7 +114,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
     model, threshold, training = load_detector(arguments.checkpoint)
-    save_script(model, arguments.out)
+    save_model(model, arguments.out)
     training["export"] = compare_scripted(model, arguments.out, torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0)))
     metrics = json.loads(arguments.metrics.read_text()) if arguments.metrics else {}
     described = manifest(model, arguments.out, read_canonical(arguments.dir), threshold, training, metrics)

@@ -51,7 +51,7 @@ class Classifier(nn.Module):
 
 
 class PromptLearner(nn.Module):
-    """(all maps (B,2L,H,W), forged map (B,1,H,W), p (B,2)) -> P (B,9,width)."""
+    """(maps: one (B,2,H,W) a level, S (B,2,H,W), p (B,2)) -> P (B,9,width)."""
 
     def __init__(self, levels: int, width: int):
         super().__init__()
@@ -59,8 +59,8 @@ class PromptLearner(nn.Module):
         self.forged = nn.Conv2d(1, width, 74, stride=74)
         self.score = nn.Linear(2, width)
 
-    def forward(self, maps: Tensor, forged: Tensor, p: Tensor) -> Tensor:
-        tokens = (self.maps(maps) + self.forged(forged)).flatten(2).transpose(1, 2)
+    def forward(self, maps: list[Tensor], S: Tensor, p: Tensor) -> Tensor:
+        tokens = (self.maps(torch.cat(maps, 1)) + self.forged(S[:, 1:])).flatten(2).transpose(1, 2)
         return tokens + self.score(p).unsqueeze(1)
 
 
@@ -124,5 +124,5 @@ def expected(model: KFD, x: Tensor) -> dict[str, Tensor]:
     for i, (f, m) in enumerate(zip(features, maps)):
         out[f"F{i}"], out[f"M{i}"] = f, m
     if hasattr(model, "prompt_learner"):
-        out["P"] = model.prompt_learner(torch.cat(maps, 1), S[:, 1:2], p)
+        out["P"] = model.prompt_learner(maps, S, p)
     return out

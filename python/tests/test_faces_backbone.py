@@ -101,3 +101,12 @@ def test_another_wheel_is_refused(tmp_path):
     path.write_bytes(b"not the wheel")
     with pytest.raises(ValueError, match=dinov2.WHEEL_SHA256):
         dinov2.read_wheel(path)
+
+
+def test_the_command_line_answers_in_one_line(tmp_path, capsys):
+    from kfd_export.__main__ import main
+
+    assert main(["dinov2", "--wheel", str(tmp_path / "none.whl"), "--out", str(tmp_path / "x.pt")]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("dinov2: no wheel at") and message.count("\n") == 1
+    assert main(["no-such-command"]) == 2 and main([]) == 2 and main(["--help"]) == 0

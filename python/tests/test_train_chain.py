@@ -129,7 +129,7 @@ def test_an_export_is_what_was_trained(tmp_path):
     checkpoint.save_detector(tmp_path / "detector.pt", kfd, 0.5, {"seed": 0})
     loaded, threshold, training = checkpoint.load_detector(tmp_path / "detector.pt")
     path = tmp_path / "tiny.pt"
-    export.save_script(loaded, path)
+    export.save_model(loaded, path)
     difference = export.compare_scripted(kfd, path, torch.randn(2, 3, 224, 224))
     assert difference["scriptedFloat32.p"] <= 1e-5 and difference["halfStorage.p"] < 0.02
     canonical = {"points": ["rightEye"], "template": [[83, 92]], "regions": {}}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from kfd_export.align import warp_to_crop
 from kfd_train import blends, crops, manipulations, postprocess, regions, store, synthetic, testsets
 from kfd_train.batches import Material, PairStream
 
@@ -24,18 +25,6 @@ def material(folder):
     return Material(faces, np.array(canonical["template"]), np.array(canonical["meanLandmarks"]))
 
 
-def test_similarity_recovers_a_known_map():
-    points = np.random.default_rng(0).uniform(0, 100, (4, 2))
-    truth = crops.about_centre(224, 25, 0.7, (0.1, -0.2))
-    found = crops.similarity(points, points @ truth[:, :2].T + truth[:, 2])
-    np.testing.assert_allclose(found, truth, atol=1e-9)
-
-
-def test_similarity_never_mirrors():
-    points = np.array([[0.0, 0], [10, 0], [5, 8], [5, 12]])
-    assert np.linalg.det(crops.similarity(points, points * [-1, 1])[:, :2]) > 0
-
-
 def test_canonical_crop_brings_the_eyes_to_the_template(material):
     face = material.faces[0]
     matrix = crops.canonical_matrix(face.points, material.template)
@@ -47,6 +36,15 @@ def test_warp_keeps_pixel_corners_and_is_black_outside():
     image[10:20, 10:20] = 255
     out = crops.warp(image, np.array([[2.0, 0, 0], [0, 2, 0]]), 100)
     assert out[22:38, 22:38].min() > 250 and out[:18, :18].max() < 5 and out[85:].max() == 0
+
+
+def test_training_and_shipped_warp_agree(material):
+    """Enlarging and halving: OpenCV's warp in training, torch's in the package."""
+    face = material.faces[0]
+    for scale in (1.2, 0.5):
+        matrix = crops.compose(crops.about_centre(224, 5, scale, (0, 0)), crops.canonical_matrix(face.points, material.template))
+        difference = np.abs(crops.warp(face.pixels, matrix, 224) - warp_to_crop(face.pixels, matrix).astype(float))
+        assert difference[8:-8, 8:-8].mean() < 2.5
 
 
 def test_validation_identities_are_halved_and_kept_apart(folder):

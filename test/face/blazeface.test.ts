@@ -26,7 +26,12 @@ interface Reference {
 const root = packageRoot();
 const photo = (name: string) => path.join(root, 'test/fixtures/photos', name);
 
-function assertSameFaces(actual: readonly Face[], expected: readonly Face[], pixels: number, confidence: number): void {
+function assertSameFaces(
+  actual: readonly Face[],
+  expected: readonly Face[],
+  pixels: number,
+  confidence: number,
+): void {
   assert.equal(actual.length, expected.length);
   expected.forEach((face, index) => {
     const found = actual[index];
@@ -47,7 +52,9 @@ function assertSameFaces(actual: readonly Face[], expected: readonly Face[], pix
 describe('face: BlazeFace against the Python reference', () => {
   let reference: Reference;
   before(async () => {
-    reference = JSON.parse(await readFile(path.join(root, 'test/face/blazeface-reference.json'), 'utf8')) as Reference;
+    reference = JSON.parse(
+      await readFile(path.join(root, 'test/face/blazeface-reference.json'), 'utf8'),
+    ) as Reference;
   });
 
   it('decodes and suppresses the same raw rows to the same faces', () => {
@@ -101,7 +108,8 @@ describe('face: BlazeFace against the Python reference', () => {
       const canvas = new Uint8Array(1600 * 900 * 3).fill(90);
       for (let row = 0; row < 512; row += 1) {
         canvas.set(data.subarray(row * width * 3, (row + 1) * width * 3), ((row + 30) * 1600 + 40) * 3);
-        if (row < 160) canvas.set(data.subarray(row * width * 3, (row + 1) * width * 3), ((row + 740) * 1600 + 900) * 3);
+        if (row < 160)
+          canvas.set(data.subarray(row * width * 3, (row + 1) * width * 3), ((row + 740) * 1600 + 900) * 3);
       }
       const faces = await finder.find({ data: canvas, width: 1600, height: 900, format: 'raw' });
       assert.equal(faces.length, 2);

@@ -86,8 +86,8 @@ describe('kfd: streaming', () => {
       return detectedFace(path ?? '');
     };
     let taken = 0;
-    for await (const _ of detectEach(inputs(), detect, context(3))) {
-      taken += 1;
+    for await (const { status } of detectEach(inputs(), detect, context(3))) {
+      taken += status === 'ok' ? 1 : 0;
       await sleep(2);
       assert.ok(read <= taken + 3, `${read} inputs were read when ${taken} results had been taken`);
       if (taken === 30) break;
@@ -107,13 +107,28 @@ describe('kfd: streaming', () => {
       detections.map(({ status }) => status),
       ['ok', 'error', 'ok'],
     );
-    assert.equal(detections[1]?.error?.code, 'ERR_KFD_IMAGE_DECODE');
-    assert.equal(detections[1]?.input.path, '1.jpg');
+    const bad = detections[1];
+    assert.ok(bad);
+    assert.equal(bad.error?.code, 'ERR_KFD_IMAGE_DECODE');
+    assert.equal(bad.input.path, '1.jpg');
   });
 
   it('ends with the error when the detector is gone', async () => {
     const detect = () => Promise.reject(new KfdError('ERR_KFD_DISPOSED', 'gone'));
     await assert.rejects(collect(detectEach(names(3), detect, context(2))), { code: 'ERR_KFD_DISPOSED' });
+  });
+
+  it('waits while the queue of a shared engine is full', async () => {
+    let attempts = 0;
+    const detect = (_: ImageSource, path: string | undefined) => {
+      attempts += 1;
+      return attempts < 3
+        ? Promise.reject(new KfdError('ERR_KFD_QUEUE_FULL', 'full'))
+        : Promise.resolve(detectedFace(path ?? ''));
+    };
+    const detections = await collect(detectEach(names(1), detect, context(1)));
+    assert.equal(detections[0]?.status, 'ok');
+    assert.equal(attempts, 3);
   });
 
   it('stops at an abort', async () => {

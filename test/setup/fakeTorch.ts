@@ -118,6 +118,7 @@ export type PipBehaviour =
   | 'index-only' // only with --index-url
   | 'hash-mismatch' // says what pip says when a hash differs
   | 'half' // writes half of the wheel and then waits to be ended
+  | 'stubborn' // the same, and is deaf to SIGTERM for some seconds
   | 'no-pip'
   | 'no-torch'; // as an interpreter without torch
 
@@ -150,9 +151,10 @@ if (args[0] === '-c') {
 } else {
   const bytes = fs.readFileSync(${JSON.stringify(served)});
   const target = value('--dest') + '/${WHEEL_NAME}';
-  if (behaviour === 'half') {
+  if (behaviour === 'half' || behaviour === 'stubborn') {
+    if (behaviour === 'stubborn') process.on('SIGTERM', () => {});
     fs.writeFileSync(target, bytes.subarray(0, bytes.length / 2));
-    setTimeout(() => {}, 60000);
+    setTimeout(() => {}, behaviour === 'stubborn' ? 8000 : 60000);
   } else {
     fs.writeFileSync(target, bytes);
   }

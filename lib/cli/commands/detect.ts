@@ -5,7 +5,7 @@ import type { Detection } from '../../kfd/detection.js';
 import type { DetectInput } from '../../kfd/stream.js';
 import type { ReportWriter } from '../../report/reportWriter.js';
 import { defineCommand } from '../command.js';
-import { collectInputs } from '../detectInputs.js';
+import { collectInputs, restoreDashes } from '../detectInputs.js';
 import { createPrinter, reportFailure, type OutputFormat } from '../detectionPrinter.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
@@ -24,6 +24,7 @@ function options(cli: Argv) {
     })
     .option('files-from', {
       type: 'string',
+      nargs: 1, // otherwise yargs does not take the lone - for a value
       describe: 'Read paths from this file, one a line; - reads stdin',
     })
     .option('null', {
@@ -210,7 +211,9 @@ async function detectFiles(
 
 function checkArguments(args: DetectArguments): void {
   if (args.json && args.jsonl) {
-    throw new KfdError('ERR_KFD_USAGE', '--json and --jsonl exclude each other.', { hint: 'Give one of them.' });
+    throw new KfdError('ERR_KFD_USAGE', '--json and --jsonl exclude each other.', {
+      hint: 'Give one of them.',
+    });
   }
   const hasFiles = args.inputs.length > 0 || args.filesFrom !== undefined;
   if (args.inputTensor !== undefined && (hasFiles || args.report !== undefined)) {
@@ -225,7 +228,8 @@ function checkArguments(args: DetectArguments): void {
   }
 }
 
-async function handler(args: DetectArguments): Promise<void> {
+async function handler(parsed: DetectArguments): Promise<void> {
+  const args = { ...parsed, inputs: restoreDashes(parsed.inputs, process.argv) };
   checkArguments(args);
   const started = performance.now();
   const detector = await loadDetector(args);

@@ -1,8 +1,9 @@
 import type { Command } from '../command.js';
+import { benchCommand } from './bench.js';
 import { detectCommand } from './detect.js';
 import { doctorCommand } from './doctor.js';
 import { modelCommand } from './model.js';
 import { setupCommand } from './setup.js';
 
 /** Every command, in the order of --help. One yargs module a file. */
-export const commands: readonly Command[] = [setupCommand, doctorCommand, detectCommand, modelCommand];
+export const commands: readonly Command[] = [setupCommand, doctorCommand, detectCommand, benchCommand, modelCommand];

@@ -1,0 +1,112 @@
+import path from 'node:path';
+import type { Argv } from 'yargs';
+import { KfdError } from '../../errors.js';
+import type { DetectorBenchmark } from '../../kfd/benchmark.js';
+import { packageRoot } from '../../native/config.js';
+import type { VitBenchmark } from '../../vit/benchmark.js';
+import { defineCommand } from '../command.js';
+import { interruptSignal } from '../interrupt.js';
+import { formatTable, writeJson, writeMessage, writeResult } from '../output.js';
+
+function options(cli: Argv) {
+  return cli
+    .option('vit', { type: 'string', describe: 'Measure this TorchScript ViT instead of the detector' })
+    .option('model', { type: 'string', describe: 'Measure this detector; default: the bundled one' })
+    .option('image', {
+      type: 'string',
+      describe: 'The image that is detected over and over; default: the bundled one',
+    })
+    .option('seconds', { type: 'number', default: 5, describe: 'Length of each throughput trial' })
+    .option('lanes', {
+      type: 'string',
+      describe: 'Lanes of the full-machine trial: a number or auto; default auto = cores',
+    })
+    .option('rounds', { type: 'number', default: 9, describe: 'Rounds of the CPU-time comparison' })
+    .option('json', { type: 'boolean', default: false, describe: 'One JSON object, kfd.bench/1' })
+    .example('$0 bench', 'the bundled detector: images a second, engine against TorchScript')
+    .example('$0 bench --vit vit_b16.pt --seconds 10 --json', 'another network, for a program')
+    .epilogue('Each trial runs in a process of its own. Leave the machine alone meanwhile.');
+}
+
+type BenchArguments = Awaited<ReturnType<typeof options>['argv']>;
+
+/** Schema `kfd.bench/1`. */
+interface BenchResult extends Omit<VitBenchmark, 'schema'> {
+  schema: 'kfd.bench/1';
+  /** End to end, from the encoded picture to the verdict; null with --vit. */
+  detector: DetectorBenchmark | null;
+}
+
+function lanesOption(text: string | undefined): number | undefined {
+  if (text === undefined || text === 'auto') return undefined;
+  const lanes = Number(text);
+  if (Number.isSafeInteger(lanes) && lanes > 0) return lanes;
+  throw new KfdError(
+    'ERR_KFD_USAGE',
+    `Expected --lanes to be auto or a positive integer but received ${text}.`,
+  );
+}
+
+function checkPositive(name: string, value: number): void {
+  if (Number.isFinite(value) && value > 0) return;
+  throw new KfdError('ERR_KFD_USAGE', `Expected --${name} to be a positive number but received ${value}.`);
+}
+
+function describe(result: BenchResult): string {
+  const { detector, imagesPerSecond, medianCpuMs, ratios, machine } = result;
+  const rate = (value: number) => `${value.toFixed(2)} images/s`;
+  const rows = [
+    [
+      'machine',
+      `${machine.cpu}, ${machine.cores} cores, ${machine.cpuCapability}, torch ${machine.torch}, Node ${machine.node}`,
+    ],
+    ['network', `${result.file} (${result.execution})`],
+    ['network, 1 lane', rate(imagesPerSecond.oneLane)],
+    [`network, ${imagesPerSecond.lanes} lanes`, rate(imagesPerSecond.allLanes)],
+    ['engine, CPU time an image', `${medianCpuMs.engine.toFixed(1)} ms`],
+    ['plain TorchScript, CPU time an image', `${medianCpuMs.torchscript.toFixed(1)} ms`],
+    ['engine against TorchScript', `${ratios.engine_vs_torchscript_fp32.toFixed(2)} times as fast`],
+    ['class attention row costs', `${((ratios.class_row_vs_engine - 1) * 100).toFixed(1)} %`],
+  ];
+  if (detector !== null) {
+    const trial = ({ imagesPerSecond: speed, eventLoopP99Ms }: DetectorBenchmark['oneLane']) =>
+      `${rate(speed)}, event loop p99 ${eventLoopP99Ms.toFixed(1)} ms`;
+    rows.push(['detector end to end, 1 lane', trial(detector.oneLane)]);
+    rows.push([`detector end to end, ${detector.lanes} lanes`, trial(detector.allLanes)]);
+  }
+  return formatTable(rows);
+}
+
+async function handler(args: BenchArguments): Promise<void> {
+  checkPositive('seconds', args.seconds);
+  checkPositive('rounds', args.rounds);
+  const lanes = lanesOption(args.lanes);
+  const { benchmarkVit } = await import('../../vit/benchmark.js');
+  const { benchmarkDetector } = await import('../../kfd/benchmark.js');
+  const { defaultModel, requireModelManifest } = await import('../../setup/models.js');
+
+  const isDetector = args.vit === undefined;
+  const manifest =
+    args.model === undefined ? await defaultModel('detector') : await requireModelManifest(args.model);
+  const file = args.vit ?? manifest.modelPath;
+  const common = {
+    seconds: args.seconds,
+    signal: interruptSignal,
+    ...(lanes === undefined ? {} : { lanes }),
+  };
+  writeMessage('measuring the network ...');
+  const network = await benchmarkVit({ ...common, file, rounds: args.rounds });
+  if (isDetector) writeMessage('measuring the detector end to end ...');
+  const photograph = args.image ?? path.join(packageRoot(), 'test', 'fixtures', 'photos', 'astronaut.jpg');
+  const detector = isDetector ? await benchmarkDetector({ ...common, model: args.model, photograph }) : null;
+  const result: BenchResult = { ...network, schema: 'kfd.bench/1', detector };
+  if (args.json) await writeJson(result, true);
+  else await writeResult(describe(result));
+}
+
+export const benchCommand = defineCommand({
+  command: 'bench',
+  describe: 'Measure throughput, and the engine against plain TorchScript',
+  builder: options,
+  handler,
+});
