@@ -7,6 +7,7 @@ export type { DetectOptions, DetectorInfo, DetectorOptions } from './kfd/options
 export type { DetectAllOptions, DetectInput } from './kfd/stream.js';
 export type { DetectedModel, Detection, FaceDetection, FaceMap, Timing } from './kfd/detection.js';
 export { describeMaturity } from './kfd/maturity.js';
+export { describeMeasurements } from './kfd/measurements.js';
 
 export { decodeImage, type DecodeOptions } from './image/decode.js';
 export type { ImageSource, RawImage, RgbImage } from './image/rgbImage.js';

@@ -1,6 +1,7 @@
 #include "core/resize.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -73,9 +74,9 @@ void resize_columns(const uint8_t* columns, const Windows& windows, int64_t to, 
   for (int64_t i = 0; i < to; ++i) {
     const int32_t* weights = windows.weights.data() + i * windows.taps;
     const uint8_t* window = columns + windows.first[static_cast<size_t>(i)] * kChannels * kRows;
-    int32_t sums[kChannels][kRows];
+    std::array<std::array<int32_t, kRows>, kChannels> sums;
     for (auto& channel : sums) {
-      std::fill_n(channel, kRows, 1 << (kWeightBits - 1));
+      channel.fill(1 << (kWeightBits - 1));
     }
     for (int64_t k = 0; k < windows.taps; ++k) {
       for (int64_t c = 0; c < kChannels; ++c) {

@@ -81,6 +81,7 @@ class ForwardTask final : public Task {
 
   void run_group(const std::vector<std::shared_ptr<Task>>& group) override {
     std::vector<std::shared_ptr<ForwardTask>> members;
+    members.reserve(group.size());
     for (const auto& task : group) {
       members.push_back(std::static_pointer_cast<ForwardTask>(task));
     }
@@ -127,6 +128,7 @@ class ForwardTask final : public Task {
     try {
       c10::InferenceMode inference;
       std::vector<at::Tensor> inputs;
+      inputs.reserve(members.size());
       for (const auto& member : members) {
         inputs.push_back(member->input_);
       }

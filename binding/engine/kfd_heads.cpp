@@ -1,5 +1,7 @@
 #include "engine/kfd_heads.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
 #include <algorithm>
 
 namespace kfd::engine {
@@ -81,15 +83,42 @@ KfdHeads::Level KfdHeads::level(size_t level, const at::Tensor& tokens, int64_t 
                     .contiguous(at::MemoryFormat::ChannelsLast)};
 }
 
+void KfdHeads::choose_locator(const at::Device& device, ModelInfo& info) {
+  auto own = KfdLocator::read(locator_, taps_.size());
+  if (!own) {
+    return;
+  }
+  auto generator = at::detail::createCPUGenerator(/*seed=*/7);
+  c10::List<at::Tensor> maps;
+  for (size_t i = 0; i < taps_.size(); ++i) {
+    maps.push_back(at::randn({1, 2, info.input_height, info.input_width}, generator).to(device));
+  }
+  const at::Tensor expected = locate(maps);
+  const at::Tensor actual = (*own)(maps.vec());
+  if (actual.sizes() != expected.sizes() || !((actual - expected).abs().max().item<double>() <= 1e-5)) {
+    info.warnings.emplace_back("not used: own locator code differs from the module's locator");
+    return;
+  }
+  own_locator_ = std::move(own);
+  info.features.emplace_back("own-locator");
+}
+
+at::Tensor KfdHeads::locate(const c10::List<at::Tensor>& maps) const {
+  if (own_locator_) {
+    return (*own_locator_)(maps.vec());
+  }
+  Module locator = locator_;
+  return locator.forward({maps}).toTensor();
+}
+
 NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermediates) const {
   c10::List<at::Tensor> maps;
   for (const Level& level : levels) {
     maps.push_back(level.maps);
   }
-  Module locator = locator_;
   Module classifier = classifier_;
-  const at::Tensor shares = locator.forward({maps}).toTensor();  // (B,2,H,W), softmax over the classes
-  const at::Tensor p = classifier.forward({maps}).toTensor();    // (B,2)
+  const at::Tensor shares = locate(maps);                      // (B,2,H,W), softmax over the classes
+  const at::Tensor p = classifier.forward({maps}).toTensor();  // (B,2)
   const at::Tensor forged = shares.select(1, 1);
   NamedTensors outputs{{"p", p}, {"S", forged}};
   if (!intermediates) {

@@ -1,11 +1,11 @@
 // The heads of the KFD detector on top of its encoder's taps (spec/kfd.md 4-9, arXiv 2503.14853): adapters, cosine
-// similarity with the two class embeddings, similarity maps, then locator, classifier and prompt learner as scripted
-// submodules.
+// similarity with the two class embeddings, similarity maps, then locator, classifier and prompt learner. These three
+// are scripted submodules; a locator of the published structure runs on own code.
 #pragma once
 
 #include <vector>
 
-#include "engine/module_reader.h"
+#include "engine/kfd_locator.h"
 
 namespace kfd::engine {
 
@@ -34,16 +34,23 @@ class KfdHeads {
   Level level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height, int64_t grid_width,
               int64_t height, int64_t width) const;
 
+  // Where the locator has the published structure: checks own code against it on random maps and keeps that when they
+  // agree. Says in `info` what came of it: the feature "own-locator", or a warning.
+  void choose_locator(const at::Device& device, ModelInfo& info);
+
   // p (B,2) and S (B,H,W), the forged channel; with `intermediates` also F<i>, E, M<i> and P. The scripted children are
   // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p).
   NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
 
  private:
+  at::Tensor locate(const c10::List<at::Tensor>& maps) const;
+
   std::vector<int64_t> taps_;
   double logit_scale_;
   std::vector<Linear> adapters_;
   at::Tensor class_embeddings_;  // (2,d)
   Module locator_, classifier_;
+  std::unique_ptr<KfdLocator> own_locator_;
   std::optional<Module> prompt_learner_;
 };
 

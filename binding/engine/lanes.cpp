@@ -38,7 +38,7 @@ std::shared_ptr<Lanes> Lanes::start(const ExecutorOptions& options) {
 
 Lanes::~Lanes() { shutdown(); }
 
-void Lanes::submit(std::shared_ptr<Task> task) {
+void Lanes::submit(const std::shared_ptr<Task>& task) {
   task->submitted = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   if (stopping_) {

@@ -63,7 +63,7 @@ class Lanes : public std::enable_shared_from_this<Lanes> {
   Lanes& operator=(const Lanes&) = delete;
 
   // Queues the task, or refuses it on this thread (kQueueFull, kDisposed).
-  void submit(std::shared_ptr<Task> task);
+  void submit(const std::shared_ptr<Task>& task);
   // Queued: refused at once with kAborted. Running: stop() turns kCancelled.
   void cancel(const std::shared_ptr<Task>& task);
   // Settles everything (kDisposed) and joins. Called from a callback, it leaves that lane to end by itself.

@@ -117,6 +117,7 @@ void prepare_walk(const std::shared_ptr<Model>& model) {
   if (is_kfd) {
     model->heads.emplace(model->module, options, model->info.depth, model->info.width);
     model->info.taps = model->heads->taps();
+    model->heads->choose_locator(model->device, model->info);
   }
   verify_whole(model);
   model->vit->drop_module_weights();

@@ -44,12 +44,12 @@ NormReading read_layer_norm(const Module& norm, const ModelOptions& options) {
 void collect_unknown(const Module& module, const std::string& prefix, const Names& known,
                      std::vector<std::string>& unknown) {
   for (const auto& entry : module.named_children()) {
-    if (known.count(entry.name) == 0 && !does_nothing(entry.value)) {
+    if (!known.contains(entry.name) && !does_nothing(entry.value)) {
       unknown.push_back(prefix + entry.name + " (" + class_name(entry.value) + ")");
     }
   }
   for (const auto& entry : module.named_attributes(/*recurse=*/false)) {
-    if (entry.value.isTensor() && known.count(entry.name) == 0) {
+    if (entry.value.isTensor() && !known.contains(entry.name)) {
       unknown.push_back(prefix + entry.name + " (tensor)");
     }
   }
@@ -96,7 +96,7 @@ at::Tensor read_layer_scale(const Module& block, const std::string& name, std::v
   if (!scale || does_nothing(*scale)) {
     return {};
   }
-  const at::Tensor gamma = tensor_or_undefined(*scale, "gamma");
+  at::Tensor gamma = tensor_or_undefined(*scale, "gamma");
   if (!gamma.defined()) {
     unknown.push_back(name + " (" + class_name(*scale) + ")");
   }

@@ -131,7 +131,7 @@ at::Tensor ClassHead::operator()(const at::Tensor& tokens) const {
   if (average_pool_) {
     return call(head_, call(fc_norm_, x.slice(1, prefix_tokens_).mean(1)));
   }
-  const at::Tensor logits = call(head_, x.select(1, 0));
+  at::Tensor logits = call(head_, x.select(1, 0));
   if (!distillation_head_) {
     return logits;
   }

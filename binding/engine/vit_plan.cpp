@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <array>
 #include <limits>
 
 #include "engine/errors.h"
@@ -18,9 +19,9 @@ std::string join(const std::vector<std::string>& parts) {
 }
 
 std::string scientific(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1e", value);
-  return text;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1e", value);
+  return text.data();
 }
 
 // Output of the attention child alone by the weights that were read, to be compared with the child itself.

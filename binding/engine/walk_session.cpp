@@ -108,7 +108,7 @@ class WalkSession final : public Walk {
         refusal = std::make_unique<Error>(ErrorCode::kInvalidArgument, "next() was called while another next() runs",
                                           "wait for its callback");
       } else if (!state_->closed && !state_->over) {
-        step = std::make_shared<StepTask>(state_, std::move(callback));
+        step = std::make_shared<StepTask>(state_, callback);
         state_->step = step;
       }
     }

@@ -16,17 +16,15 @@ Napi::Value runtime_info(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value keep_large_allocations(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value {
-    return Napi::Boolean::New(info.Env(), engine::keep_large_allocations());
-  });
+  return guarded(info.Env(),
+                 [&]() -> Napi::Value { return Napi::Boolean::New(info.Env(), engine::keep_large_allocations()); });
 }
 
 // process.exit() of the main thread runs no clean-up hooks, but C++ destructors: the lanes must have stopped before.
 void stop_at_exit(Napi::Env env) {
   const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
-  const Napi::Function stop = Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-    AddonData::of(info.Env()).stop_executors();
-  });
+  const Napi::Function stop =
+      Napi::Function::New(env, [](const Napi::CallbackInfo& info) { AddonData::of(info.Env()).stop_executors(); });
   process.Get("on").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), stop});
 }
 

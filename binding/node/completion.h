@@ -55,7 +55,6 @@ class Completion : public std::enable_shared_from_this<Completion> {
 
   // JavaScript thread. The event loop stays alive until the ticket has been delivered.
   Ticket expect(std::unique_ptr<Pending> pending);
-  bool closing() const { return closing_; }
   // JavaScript thread. No promise is settled from here on; what arrives is dropped, and the loop is kept alive until
   // close().
   void stop_settling();

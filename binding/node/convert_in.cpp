@@ -11,7 +11,7 @@ namespace kfd::node {
 
 namespace {
 
-constexpr int64_t kLongestSide = 1 << 20;     // pixels
+constexpr int64_t kLongestSide = 1 << 20;  // pixels
 constexpr int64_t kMostLanes = 1024;
 constexpr int64_t kMostBytes = int64_t{1} << 46;
 constexpr int64_t kMostBlocks = 4096;
@@ -169,13 +169,12 @@ PinnedImage image_from(const Napi::Value& image, const Napi::Value& crop) {
 }
 
 PinnedRequest request_from(const Napi::Value& value) {
-  const ObjectReader reader(value, "request",
-                            {"image", "crop", "tensor", "hooks", "intermediates", "returnInput"});
+  const ObjectReader reader(value, "request", {"image", "crop", "tensor", "hooks", "intermediates", "returnInput"});
   PinnedRequest result;
   engine::Request& request = result.request;
   if (reader.has("hooks")) {
-    request.hooks = hooks_from(
-        reader.object("hooks", {"classToken", "classAttention", "prefixMass", "tokens", "direction"}));
+    request.hooks =
+        hooks_from(reader.object("hooks", {"classToken", "classAttention", "prefixMass", "tokens", "direction"}));
   }
   if (reader.has("intermediates")) request.intermediates = reader.boolean("intermediates");
   if (reader.has("returnInput")) request.return_input = reader.boolean("returnInput");

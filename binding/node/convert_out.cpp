@@ -33,17 +33,18 @@ Napi::Object to_js(Napi::Env env, const engine::Array& array) {
 
 const char* kind_name(engine::ModelKind kind) {
   switch (kind) {
-    case engine::ModelKind::kVit: return "vit";
-    case engine::ModelKind::kKfd: return "kfd";
-    case engine::ModelKind::kModule: break;
+    case engine::ModelKind::kVit:
+      return "vit";
+    case engine::ModelKind::kKfd:
+      return "kfd";
+    case engine::ModelKind::kModule:
+      break;
   }
   return "module";
 }
 
 void set_number(Napi::Object& object, const char* name, double value) { object.Set(name, value); }
-void set_count(Napi::Object& object, const char* name, int64_t value) {
-  object.Set(name, static_cast<double>(value));
-}
+void set_count(Napi::Object& object, const char* name, int64_t value) { object.Set(name, static_cast<double>(value)); }
 
 }  // namespace
 

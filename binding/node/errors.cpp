@@ -6,16 +6,26 @@ namespace {
 
 std::string type_name(const Napi::Value& value) {
   switch (value.Type()) {
-    case napi_undefined: return "undefined";
-    case napi_null: return "null";
-    case napi_boolean: return "boolean";
-    case napi_number: return "number";
-    case napi_string: return "string";
-    case napi_symbol: return "symbol";
-    case napi_function: return "function";
-    case napi_bigint: return "bigint";
-    case napi_external: return "external";
-    case napi_object: break;
+    case napi_undefined:
+      return "undefined";
+    case napi_null:
+      return "null";
+    case napi_boolean:
+      return "boolean";
+    case napi_number:
+      return "number";
+    case napi_string:
+      return "string";
+    case napi_symbol:
+      return "symbol";
+    case napi_function:
+      return "function";
+    case napi_bigint:
+      return "bigint";
+    case napi_external:
+      return "external";
+    case napi_object:
+      break;
   }
   if (value.IsArray()) return "array";
   if (value.IsTypedArray() || value.IsDataView()) return "typed array";
@@ -42,16 +52,26 @@ std::string describe(const Napi::Value& value) {
 const char* code_name(engine::ErrorCode code) {
   using engine::ErrorCode;
   switch (code) {
-    case ErrorCode::kModelLoad: return "ERR_KFD_MODEL_LOAD";
-    case ErrorCode::kModelUnsupported: return "ERR_KFD_MODEL_UNSUPPORTED";
-    case ErrorCode::kModelMismatch: return "ERR_KFD_MODEL_MISMATCH";
-    case ErrorCode::kInvalidArgument: return "ERR_KFD_INVALID_ARGUMENT";
-    case ErrorCode::kQueueFull: return "ERR_KFD_QUEUE_FULL";
-    case ErrorCode::kAborted: return "ERR_KFD_ABORTED";
-    case ErrorCode::kDisposed: return "ERR_KFD_DISPOSED";
-    case ErrorCode::kOutOfMemory: return "ERR_KFD_OUT_OF_MEMORY";
-    case ErrorCode::kDevice: return "ERR_KFD_DEVICE";
-    case ErrorCode::kInternal: break;
+    case ErrorCode::kModelLoad:
+      return "ERR_KFD_MODEL_LOAD";
+    case ErrorCode::kModelUnsupported:
+      return "ERR_KFD_MODEL_UNSUPPORTED";
+    case ErrorCode::kModelMismatch:
+      return "ERR_KFD_MODEL_MISMATCH";
+    case ErrorCode::kInvalidArgument:
+      return "ERR_KFD_INVALID_ARGUMENT";
+    case ErrorCode::kQueueFull:
+      return "ERR_KFD_QUEUE_FULL";
+    case ErrorCode::kAborted:
+      return "ERR_KFD_ABORTED";
+    case ErrorCode::kDisposed:
+      return "ERR_KFD_DISPOSED";
+    case ErrorCode::kOutOfMemory:
+      return "ERR_KFD_OUT_OF_MEMORY";
+    case ErrorCode::kDevice:
+      return "ERR_KFD_DEVICE";
+    case ErrorCode::kInternal:
+      break;
   }
   return "ERR_KFD_INTERNAL";
 }
@@ -66,8 +86,7 @@ Napi::Error to_js_error(Napi::Env env, const engine::Error& error) {
 
 engine::Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received) {
   return engine::Error(engine::ErrorCode::kInvalidArgument, "Expected " + expected + " for " + name + " but received " +
-                                                                describe(received) + " of type " +
-                                                                type_name(received));
+                                                                describe(received) + " of type " + type_name(received));
 }
 
 void require_tag(const Napi::CallbackInfo& info, const napi_type_tag& tag, const char* class_name) {

@@ -88,10 +88,11 @@ Napi::Value ExecutorWrap::load(const Napi::CallbackInfo& info) {
     const Ticket ticket =
         AddonData::of(env).completion().expect(std::make_unique<PendingLoad>(deferred, executor_, path));
     try {
-      (*executor_)->load(path, std::move(options),
-                         [ticket](std::shared_ptr<engine::Model> model, std::unique_ptr<engine::Error> error) {
-                           ticket.deliver(LoadOutcome{std::move(model), std::move(error)});
-                         });
+      (*executor_)
+          ->load(path, std::move(options),
+                 [ticket](std::shared_ptr<engine::Model> model, std::unique_ptr<engine::Error> error) {
+                   ticket.deliver(LoadOutcome{std::move(model), std::move(error)});
+                 });
     } catch (const engine::Error& error) {
       ticket.deliver(LoadOutcome{nullptr, std::make_unique<engine::Error>(error)});
     }

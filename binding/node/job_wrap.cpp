@@ -43,8 +43,8 @@ Napi::Object JobWrap::start(Napi::Env env, std::shared_ptr<SharedExecutor> execu
   const auto deferred = Napi::Promise::Deferred::New(env);
   Parts parts{std::make_shared<Link>(), deferred.Promise()};
   const Napi::Object wrap = data.construct(data.job_class, parts);
-  const Ticket ticket = data.completion().expect(
-      std::make_unique<PendingRun>(deferred, std::move(executor), std::move(pin), parts.link));
+  const Ticket ticket =
+      data.completion().expect(std::make_unique<PendingRun>(deferred, std::move(executor), std::move(pin), parts.link));
   try {
     parts.link->job = submit([ticket](engine::Outcome outcome) { ticket.deliver(std::move(outcome)); });
   } catch (const engine::Error& error) {

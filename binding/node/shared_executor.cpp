@@ -47,8 +47,7 @@ class LiveExecutors {
 
 }  // namespace
 
-SharedExecutor::SharedExecutor(const engine::ExecutorOptions& options)
-    : executor_(engine::Executor::create(options)) {
+SharedExecutor::SharedExecutor(const engine::ExecutorOptions& options) : executor_(engine::Executor::create(options)) {
   LiveExecutors::instance().add(this);
   note_first_use();
 }

@@ -4,6 +4,7 @@
 #include "core/bounded_queue.h"
 #include "core/colormap.h"
 #include "core/image_geometry.h"
+#include "core/resize.h"
 #include "run_tests.h"
 
 using namespace kfd::core;
@@ -92,6 +93,31 @@ TEST_CASE("warp clips to the image, and outside there is nothing") {
   CHECK(plan_warp({1, 0, -50, 0, 1, -50}, {100, 100}, {80, 80}).source == Rectangle{0, 0, 53, 53});
   CHECK(plan_warp({1, 0, 5000, 0, 1, 0}, {100, 100}, {80, 80}).source.empty());
   CHECK(plan_warp({1e300, 0, -1e305, 0, 1e300, 0}, {100, 100}, {80, 80}).source == Rectangle{0, 0, 80, 80});
+}
+
+TEST_CASE("resizing keeps a constant picture, a picture's own size, and a ramp's order") {
+  // (that it equals Pillow is checked by the engine tests, which have Pillow's results)
+  const std::vector<uint8_t> grey(37 * 23 * 3, 200);
+  for (const Size size : {Size{1, 1}, Size{5, 60}, Size{224, 7}, Size{37, 23}}) {
+    std::vector<uint8_t> target(static_cast<size_t>(size.width * size.height * 3), 0);
+    resize_bicubic(grey.data(), {37, 23}, target.data(), size);
+    CHECK(target == std::vector<uint8_t>(target.size(), 200));
+  }
+  std::vector<uint8_t> ramp;
+  for (int x = 0; x < 64; ++x) {
+    ramp.insert(ramp.end(), {static_cast<uint8_t>(x), static_cast<uint8_t>(2 * x), static_cast<uint8_t>(255 - x)});
+  }
+  std::vector<uint8_t> same(ramp.size());
+  resize_bicubic(ramp.data(), {64, 1}, same.data(), {64, 1});
+  CHECK(same == ramp);
+  std::vector<uint8_t> half(32 * 3);
+  resize_bicubic(ramp.data(), {64, 1}, half.data(), {32, 1});
+  for (size_t x = 1; x < 32; ++x) {
+    CHECK(half[3 * x] > half[3 * x - 3]);
+    CHECK(half[3 * x + 2] < half[3 * x - 1]);
+  }
+  // away from the borders, the middle of two pixels of a ramp is their mean
+  CHECK(half[3 * 16 + 1] == 65);
 }
 
 TEST_CASE("colour maps run from their first to their last colour") {

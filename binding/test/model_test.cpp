@@ -215,6 +215,10 @@ TEST_CASE("KFD: outputs and every intermediate agree with PyTorch") {
     const auto model = load_model(c.model("scripted"), options_of(c, ModelKind::kKfd));
     CHECK(info(*model).taps == std::vector<int64_t>{0, 2});
     CHECK(info(*model).classes == 2);
+    const auto& features = info(*model).features;
+    const bool own_locator = std::find(features.begin(), features.end(), "own-locator") != features.end();
+    CHECK(own_locator == (c.name == "kfd"));
+    CHECK(info(*model).warnings.empty());
     CHECK(info(*model).verification_error <= settings().tolerance());
 
     Request request = tensor_request(c.array("image"));

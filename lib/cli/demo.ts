@@ -66,6 +66,7 @@ async function main(): Promise<void> {
   try {
     const report = await ReportWriter.create(out, {
       title: 'kfd-native demo: a photograph and a forgery of it',
+      notes: describeMeasurements(detector.info().metrics),
     });
     try {
       for (const picture of PICTURES) {

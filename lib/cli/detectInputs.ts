@@ -44,27 +44,35 @@ export function restoreDashes(inputs: readonly string[], argv: readonly string[]
 }
 
 /** The pictures of a folder by name, in code unit order; hidden files are left out. */
-async function listFolder(folder: string, recursive: boolean): Promise<string[]> {
+async function* listFolder(folder: string, recursive: boolean): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const found: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.')) continue;
     const file = path.join(folder, entry.name);
     if (entry.isDirectory()) {
-      if (recursive) found.push(...(await listFolder(file, true)));
+      if (recursive) yield* listFolder(file, true);
     } else if (IMAGE_FILE.test(entry.name)) {
-      found.push(file);
+      yield file;
     }
   }
-  return found;
+}
+
+interface Expansion {
+  files: string[];
+  /** A folder without pictures: it stays in the list and is reported like any other unusable input. */
+  isEmptyFolder: boolean;
 }
 
 /** A folder becomes its pictures; anything else stays what it is, also when it does not exist (detect reports that). */
-async function expand(given: string, recursive: boolean): Promise<string[]> {
-  if (!(await isFolder(given))) return [given];
-  const files = await listFolder(given, recursive).catch(() => []);
-  // a folder without pictures stays in the list and is reported like any other unusable input
-  return files.length > 0 ? files : [given];
+async function expand(given: string, recursive: boolean): Promise<Expansion> {
+  if (given === STDIN || !(await isFolder(given))) return { files: [given], isEmptyFolder: false };
+  const files: string[] = [];
+  try {
+    for await (const file of listFolder(given, recursive)) files.push(file);
+  } catch {
+    return { files: [given], isEmptyFolder: true }; // not readable: opening it will say why
+  }
+  return files.length > 0 ? { files, isEmptyFolder: false } : { files: [given], isEmptyFolder: true };
 }
 
 async function readStdin(maxBytes: number): Promise<Uint8Array> {
@@ -109,7 +117,7 @@ async function* stream(expanded: readonly string[], args: InputArguments): Async
   }
   if (args.filesFrom === undefined) return;
   for await (const line of readList(args.filesFrom, args.nullSeparated)) {
-    for (const file of await expand(line, args.recursive)) yield file;
+    yield* (await expand(line, args.recursive)).files;
   }
 }
 
@@ -126,16 +134,13 @@ export async function collectInputs(args: InputArguments): Promise<DetectInputs>
       hint: 'Give either - (one image) or --files-from - (a list).',
     });
   }
-  const expanded: string[] = [];
-  for (const given of args.paths)
-    expanded.push(...(given === STDIN ? [STDIN] : await expand(given, args.recursive)));
-
-  const folders = await Promise.all(expanded.filter((file) => args.paths.includes(file)).map(isFolder));
-  const onlyEmptyFolders = folders.length === expanded.length && folders.every(Boolean);
-  if (args.filesFrom === undefined && onlyEmptyFolders) {
+  const expansions: Expansion[] = [];
+  for (const given of args.paths) expansions.push(await expand(given, args.recursive));
+  const expanded = expansions.flatMap(({ files }) => files);
+  if (args.filesFrom === undefined && expansions.every(({ isEmptyFolder }) => isEmptyFolder)) {
     const what = expanded.length === 0 ? 'Nothing was given' : `No images in ${expanded.join(', ')}`;
     throw new KfdError('ERR_KFD_NO_INPUT', `${what}; expected image files or folders.`, {
-      hint: 'kfd-native detect photo.jpg; folders are searched with --recursive too.',
+      hint: 'kfd-native detect photo.jpg; subfolders are searched with --recursive.',
     });
   }
   return {

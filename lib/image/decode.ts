@@ -67,7 +67,25 @@ async function readImageFile(file: string, maxBytes: number): Promise<Uint8Array
   }
 }
 
+function describeType(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.prototype.toString.call(value);
+}
+
+/** What reaches us from JavaScript need not be what the types say. */
+function isRawImage(source: unknown): source is RawImage {
+  if (typeof source !== 'object' || source === null || !('data' in source)) return false;
+  return source.data instanceof Uint8Array || source.data instanceof Uint8ClampedArray;
+}
+
 function fromRaw(raw: RawImage, maxPixels: number): RgbImage {
+  if (!isRawImage(raw)) {
+    throw new KfdError(
+      'ERR_KFD_INVALID_ARGUMENT',
+      `Expected an image as a path, a Uint8Array or { data, width, height } but received ${describeType(raw)}.`,
+      { hint: 'Wrap an ArrayBuffer: new Uint8Array(buffer).' },
+    );
+  }
   const channels: number = raw.channels ?? 3;
   const { width, height, data } = raw;
   const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;

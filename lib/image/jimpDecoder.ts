@@ -33,7 +33,9 @@ class JimpThread {
   }
 
   private start(): Worker {
-    const worker = new Worker(new URL('./jimpWorker.js', import.meta.url));
+    const worker = new Worker(new URL('./jimpWorker.js', import.meta.url), {
+      execArgv: [], // flags of the host (--input-type, --import ...) are not meant for it
+    });
     worker.on('message', (answer: JimpAnswer) => {
       this.waiting.get(answer.id)?.resolve(answer);
       this.waiting.delete(answer.id);

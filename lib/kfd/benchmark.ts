@@ -47,6 +47,7 @@ async function runTrial(trial: DetectorTrial, signal: AbortSignal | undefined): 
   return new Promise((resolve, reject) => {
     const child = fork(TRIAL_SCRIPT, [JSON.stringify(trial)], {
       env: childEnvironment(),
+      execArgv: [],
       stdio: ['ignore', process.stderr, process.stderr, 'ipc'], // standard output belongs to the caller's results
     });
     const stop = (): void => void child.kill();

@@ -19,6 +19,7 @@ import {
 } from './detection.js';
 import { resolveDetectorModel, type DetectorModel } from './detectorModel.js';
 import {
+  checkFaceSelection,
   checkOptions,
   chooseDevice,
   type DetectOptions,
@@ -122,6 +123,7 @@ export class Detector {
   async detect(source: ImageSource, options: DetectOptions = {}): Promise<Detection> {
     this.checkUsable();
     const { faces = 'largest', signal, pixels = false } = options;
+    checkFaceSelection(faces);
     const path = options.path ?? (typeof source === 'string' ? source : null);
     const started = performance.now();
     throwIfAborted(signal);
@@ -210,6 +212,7 @@ export class Detector {
   ): Promise<NamedArrays> {
     this.checkUsable();
     const { faces = 'largest', signal } = options;
+    checkFaceSelection(faces);
     if (typeof source === 'object' && 'shape' in source) {
       this.checkTensor(source);
       const { arrays } = await this.network.run({ tensor: source, intermediates: true }, { signal });

@@ -48,6 +48,17 @@ export interface DetectorInfo {
   engine: ModelInfo;
 }
 
+const FACE_SELECTIONS: readonly string[] = ['largest', 'all', 'whole'] satisfies FaceSelection[];
+
+/** @throws KfdError ERR_KFD_INVALID_ARGUMENT */
+export function checkFaceSelection(faces: string): void {
+  if (FACE_SELECTIONS.includes(faces)) return;
+  throw new KfdError(
+    'ERR_KFD_INVALID_ARGUMENT',
+    `Expected faces to be one of ${FACE_SELECTIONS.join(', ')} but received ${JSON.stringify(faces)}.`,
+  );
+}
+
 /** Turns 'auto' into the device that is there. */
 export function chooseDevice(device: string): string {
   if (device !== 'auto') return device;

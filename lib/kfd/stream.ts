@@ -53,6 +53,17 @@ export async function* detectEach(
       `Expected a concurrency of at least 1 but received ${concurrency}.`,
     );
   }
+  const isIterable =
+    typeof inputs === 'object' && (Symbol.iterator in inputs || Symbol.asyncIterator in inputs);
+  if (!isIterable) {
+    throw new KfdError(
+      'ERR_KFD_INVALID_ARGUMENT',
+      `Expected an iterable of images but received ${typeof inputs}.`,
+      {
+        hint: 'Give an array, a generator or a stream of paths; for one image use detect().',
+      },
+    );
+  }
   const judge = async (input: DetectInput): Promise<Detection> => {
     throwIfAborted(signal);
     const { source, path } = isNamed(input)

@@ -44,7 +44,9 @@ export interface EnvironmentConfig {
 }
 
 export function environmentConfig(): EnvironmentConfig {
-  const libtorchVariable = ['KFD_LIBTORCH', 'LIBTORCH', 'Torch_DIR'].find((name) => variable(name) !== undefined);
+  const libtorchVariable = ['KFD_LIBTORCH', 'LIBTORCH', 'Torch_DIR'].find(
+    (name) => variable(name) !== undefined,
+  );
   return {
     libtorch:
       libtorchVariable === undefined
@@ -67,7 +69,8 @@ export function environmentConfig(): EnvironmentConfig {
 /** Every KFD_* variable that is set and not empty: the command line's second source of options (lib/cli/config.ts). */
 export function optionVariables(): ReadonlyMap<string, string> {
   const entries = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[0].startsWith('KFD_') && entry[1] !== undefined && entry[1] !== '',
+    (entry): entry is [string, string] =>
+      entry[0].startsWith('KFD_') && entry[1] !== undefined && entry[1] !== '',
   );
   return new Map(entries);
 }

@@ -124,6 +124,7 @@ export interface NativeJob {
 export interface NativeWalk {
   /** Runs one block; null when the walk is over. One call at a time. */
   next(): Promise<BlockEvent | null>;
+  /** Lets the walk's state go. A next() under way still settles, with its block or with ERR_KFD_ABORTED. */
   close(): void;
 }
 

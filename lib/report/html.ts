@@ -107,13 +107,20 @@ export function summaryRow(detection: Detection, name: string, anchor: string): 
 export interface PageFrame {
   title: string;
   model: Detection['model'];
+  /** What the model was measured to be good for, a sentence each. */
+  notes: readonly string[];
   /** Links to the other pages of the report, already HTML. */
   navigation: string;
   colorBar: string;
   summaryRows: readonly string[];
 }
 
-export function pageHead({ title, model, navigation, colorBar, summaryRows }: PageFrame): string {
+function noteList(notes: readonly string[]): string {
+  if (notes.length === 0) return '';
+  return `<p>Measured with this model:</p><ul>${notes.map((note) => `<li>${escapeHtml(note)}</li>`).join('')}</ul>`;
+}
+
+export function pageHead({ title, model, notes, navigation, colorBar, summaryRows }: PageFrame): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy()}">
@@ -125,7 +132,7 @@ export function pageHead({ title, model, navigation, colorBar, summaryRows }: Pa
 <p>Model <strong>${escapeHtml(model.name)}</strong>, SHA-256 <code>${escapeHtml(model.sha256)}</code>, on
 ${escapeHtml(model.device)}, ${escapeHtml(model.precision)}. A forgery score is the network's probability of a forged face;
 it is no statement about who made a picture or why.</p>
-${colorBar}${navigation}</header>
+${noteList(notes)}${colorBar}${navigation}</header>
 <main id="results">
 <table><caption>All inputs</caption><thead><tr><th scope="col">Input</th><th scope="col">Status</th>
 <th scope="col">Verdict (score)</th></tr></thead><tbody>

@@ -28,6 +28,8 @@ const INDEX_SCHEMA = 'kfd.report/1';
 
 export interface ReportOptions {
   title?: string | undefined;
+  /** What the model was measured to be good for, a sentence each; see describeMeasurements. */
+  notes?: readonly string[] | undefined;
 }
 
 export interface ReportEntry {
@@ -79,6 +81,7 @@ export class ReportWriter {
     private readonly target: string,
     private readonly folder: string,
     private readonly title: string,
+    private readonly notes: readonly string[],
   ) {}
 
   /**
@@ -95,7 +98,7 @@ export class ReportWriter {
       }
       const folder = temporaryName(resolved);
       await mkdir(folder, { recursive: true });
-      return new ReportWriter(resolved, folder, options.title ?? 'Face forgery report');
+      return new ReportWriter(resolved, folder, options.title ?? 'Face forgery report', options.notes ?? []);
     } catch (error) {
       throw writeError(resolved, error);
     }
@@ -207,6 +210,7 @@ export class ReportWriter {
       pageHead({
         title: this.title,
         model,
+        notes: this.notes,
         navigation: this.navigation(number),
         colorBar: bar,
         summaryRows: page.rows,

@@ -41,5 +41,9 @@ export async function loadOptionsFor(
   const manifest = await readModelManifest(file);
   if (manifest !== undefined) await verifyModel(manifest);
   const base: NativeModelOptions = manifest === undefined ? { kind: 'vit' } : manifestOptions(manifest);
-  return { modelPath: manifest?.modelPath ?? path.resolve(file), nativeOptions: { ...base, ...given }, manifest };
+  return {
+    modelPath: manifest?.modelPath ?? path.resolve(file),
+    nativeOptions: { ...base, ...given },
+    manifest,
+  };
 }

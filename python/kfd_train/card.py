@@ -83,6 +83,7 @@ def write(manifest: dict) -> str:
     ece = {crop: metrics[crop]["calibration"]["both"] for crop in ("canonical", "loose")}
     faces, identities = training["faces"], training["identities"]
     sources = "\n".join(f"- {SOURCES[name]}" for name in training["sources"])
+    photographs = "; ".join(training["photographs"]) or "none"
     notes = "\n".join(f"- {note}" for note in training.get("notes", []))
     return f"""# Model card: {manifest["name"]}
 
@@ -106,6 +107,8 @@ fully generated faces, re-enactment, lip-sync and every other kind not in the ta
 
 None of these photographs is redistributed, except the astronaut. An MIT file of a package says nothing about the rights of the people shown.
 The 68 landmarks used to make masks come from dlib's predictor (trained on 300-W, non-commercial research data); they are not part of the model.
+Photographs without faces (a fifth of the pairs, face-shaped masks), none redistributed: {photographs}.
+
 Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing temperature and threshold
 ({faces["calibration"]}), {identities["held-out"]} held out ({faces["held-out"]}). All figures below are of the held-out ones.
 

@@ -20,6 +20,7 @@ from .store import read_canonical, read_faces
 
 ROBUSTNESS_KINDS = ("real", "self-blend", "swap-alpha", "swap-poisson")
 SWAPS = ("swap-alpha", "swap-poisson")
+CROPS = ("canonical", "loose")
 
 
 class ExportedDetector:
@@ -100,15 +101,16 @@ def run_some_located(detector: ExportedDetector, pictures: np.ndarray, located: 
     return score, maps
 
 
-def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int) -> dict:
-    """All tables as one JSON value."""
+def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int, crops: list[str]) -> dict:
+    """All tables of the asked crop protocols as one JSON value."""
     canonical, faces = read_canonical(folder), read_faces(folder)
     template = np.asarray(canonical["template"], np.float64)
     chosen = [f for f in faces if f.split == split]
     training = [f for f in faces if f.split == "train"]
     threshold = detector.described["kfd"]["threshold"]
     result = {"split": split, "faces": len(chosen), "identities": len({f.identity for f in chosen}), "model": detector.described["sha256"]}
-    for name, loose in (("canonical", False), ("loose", True)):
+    for name in crops:
+        loose = name == "loose"
         started = time.monotonic()
         tests = testsets.build(chosen, template, variants, loose)
         subset = np.isin(tests.kind, ROBUSTNESS_KINDS)
@@ -149,8 +151,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--model", type=Path, required=True, help="exported NAME.pt with NAME.kfd.json beside it")
     parser.add_argument("--split", choices=("held-out", "calibration", "train"), default="held-out")
     parser.add_argument("--variants", type=int, default=4, help="rounds over the faces")
+    parser.add_argument("--crops", nargs="+", choices=CROPS, default=list(CROPS), help="protocols; the card needs both")
     parser.add_argument("--out", type=Path, required=True, help="metrics file (JSON)")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    write_json(arguments.out, evaluate(ExportedDetector(arguments.model), arguments.dir, arguments.split, arguments.variants))
+    detector = ExportedDetector(arguments.model)
+    write_json(arguments.out, evaluate(detector, arguments.dir, arguments.split, arguments.variants, arguments.crops))

@@ -13,6 +13,9 @@ from torch import nn
 from kfd_export.torchscript import save_script
 from kfd_model import KFD
 
+from .checkpoint import load_detector
+from .store import read_canonical
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SOURCE = (
@@ -103,20 +106,22 @@ def manifest(model: KFD, path: Path, canonical: dict, threshold: float, training
 
 
 def main(argv: list[str]) -> None:
-    from .checkpoint import load_detector
-    from .store import read_canonical
-
     parser = argparse.ArgumentParser(prog="kfd_train export", description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with canonical.json")
     parser.add_argument("--checkpoint", type=Path, required=True, help="detector checkpoint written by train")
-    parser.add_argument("--metrics", type=Path, help="metrics file written by evaluate on the exported file")
+    parser.add_argument("--metrics", type=Path, nargs="+", default=[], help="figures of evaluate for the file that is there: only the manifest is written again")
     parser.add_argument("--out", type=Path, required=True, help="model file to write, NAME.pt; the manifest goes beside it")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
     model, threshold, training = load_detector(arguments.checkpoint)
-    save_model(model, arguments.out)
+    metrics: dict = {}
+    for path in arguments.metrics:
+        metrics |= json.loads(path.read_text(encoding="utf-8"))
+    if not metrics:
+        save_model(model, arguments.out)
     training["export"] = compare_scripted(model, arguments.out, torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0)))
-    metrics = json.loads(arguments.metrics.read_text()) if arguments.metrics else {}
     described = manifest(model, arguments.out, read_canonical(arguments.dir), threshold, training, metrics)
+    if metrics and metrics["model"] != described["sha256"]:
+        raise ValueError(f"expected figures of this file ({described['sha256']}), got those of {metrics['model']}; evaluate again")
     write_json(arguments.out.with_suffix(".kfd.json"), described)
     print(json.dumps({key: described[key] for key in ("file", "bytes", "sha256")} | training["export"]))

@@ -21,7 +21,7 @@ from .calibrate import calibrate
 from .checkpoint import save_detector
 from .network import normalise
 from .stage1 import build_network
-from .store import read_canonical, read_faces
+from .store import photograph_credits, read_canonical, read_faces
 
 MAP_SCALE = 0.1  # maps range over +-100; a tenth suits fresh convolutions. Folded into the first convolutions at the end.
 LAST_LAYER_STEPS = 600
@@ -161,8 +161,12 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
     kfd.eval().requires_grad_(False)
 
 
-def run(folder: Path, stage1: Path, out: Path, batches: int, steps: int, variants: int, device: str, must_rank: bool = True) -> dict:
-    """Reads STAGE1/averaged.pt, writes OUT (a detector checkpoint) and returns the calibration's figures."""
+def run(
+    folder: Path, stage1: Path, out: Path, batches: int, steps: int, variants: int, device: str, must_rank: bool = True, notes: tuple[str, ...] = ()
+) -> dict:
+    """Reads STAGE1/averaged.pt, writes OUT (a detector checkpoint) and returns the calibration's figures.
+
+    `notes` are kept in the training record and printed on the card. `must_rank`: see calibrate()."""
     torch.set_num_threads(1)
     state = torch.load(stage1, map_location="cpu", weights_only=True)
     config = state["config"]
@@ -195,6 +199,9 @@ def run(folder: Path, stage1: Path, out: Path, batches: int, steps: int, variant
         "faces": {split: sum(f.split == split for f in faces) for split in ("train", "calibration", "held-out")},
         "identities": {split: len({f.identity for f in faces if f.split == split}) for split in ("train", "calibration", "held-out")},
         "sources": sorted({f.source for f in faces}),
+        "photographs": photograph_credits(folder) if config["photograph_share"] > 0 else [],
+        "curve": state["curve"],
+        "notes": list(notes),
         "calibration": calibration,
     }
     save_detector(out, kfd, calibration["threshold"], training)
@@ -210,5 +217,6 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--steps", type=int, default=600, help="optimiser steps of the heads")
     parser.add_argument("--variants", type=int, default=4, help="rounds over the calibration faces")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--note", action="append", default=[], help="remark on this run for the record and the card")
     a = parser.parse_args(argv)
-    print(json.dumps(run(a.dir, a.stage1, a.out, a.batches, a.steps, a.variants, a.device)))
+    print(json.dumps(run(a.dir, a.stage1, a.out, a.batches, a.steps, a.variants, a.device, notes=tuple(a.note))))

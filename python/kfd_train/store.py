@@ -53,6 +53,12 @@ def read_photographs(folder: Path) -> list[Path]:
     return [Path(folder) / name for name in json.loads(listing.read_text(encoding="utf-8"))["photographs"]]
 
 
+def photograph_credits(folder: Path) -> list[str]:
+    """'file, author, licence, package' of each photograph without faces, where photographs.json tells."""
+    listing = json.loads((Path(folder) / "photographs.json").read_text(encoding="utf-8"))
+    return [f"{Path(d['file']).name}: {d['author']}, {d['licence']} ({d['package']})" for d in listing.get("details", [])]
+
+
 def halve_validation(identities: dict[str, str]) -> set[str]:
     """Identities of the calibration half. `identities`: validation identity -> source. Every second identity of each
     source, in order of name, goes to calibration; the astronaut's source has one identity, which stays held out."""

@@ -35,6 +35,23 @@ class Locator(nn.Module):
         return self.final(torch.cat(features, 1)).softmax(1)
 
 
+class PublishedLocator(nn.Module):
+    """The same function under the names of the published structure, which the engine runs on own code."""
+
+    def __init__(self, levels: int):
+        super().__init__()
+        self.conv = nn.ModuleList([nn.Conv2d(2, 8, 3, padding=2) for _ in range(levels)])
+        self.relu = nn.ReLU()
+        self.batchnorm = nn.ModuleList([nn.BatchNorm2d(8) for _ in range(levels)])
+        self.finalconv = nn.Conv2d(8 * levels, 2, 3)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        features: list[Tensor] = []
+        for i, (conv, norm) in enumerate(zip(self.conv, self.batchnorm)):
+            features.append(norm(self.relu(conv(maps[i]))))
+        return self.finalconv(torch.cat(features, 1)).softmax(1)
+
+
 class Classifier(nn.Module):
     def __init__(self, levels: int):
         super().__init__()
@@ -70,7 +87,7 @@ class KFD(nn.Module):
         self.encoder = Encoder(CONFIG)
         self.adapters = nn.ModuleList([nn.Linear(CONFIG.dim, EMBEDDING) for _ in TAPS])
         self.register_buffer("class_embeddings", F.normalize(torch.randn(2, EMBEDDING), dim=1))
-        self.locator = Locator(len(TAPS))
+        self.locator = Locator(len(TAPS)) if with_prompts else PublishedLocator(len(TAPS))
         self.classifier = Classifier(len(TAPS))
         if with_prompts:
             self.prompt_learner = PromptLearner(len(TAPS), PROMPT_WIDTH)
@@ -112,6 +129,8 @@ def make_kfd(seed: int, with_prompts: bool) -> KFD:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(-1, 2)
+            module.bias.data.normal_()
     return model.eval().requires_grad_(False)
 
 

@@ -36,7 +36,7 @@ describe('detect: the command', function () {
     assert.match(heading ?? '', /forgery score/);
     assert.match(verdict ?? '', /^(real|fake) +0\.\d{3} .*astronaut\.jpg/);
     assert.deepEqual(rest, []);
-    assert.match(stderr, /1 inputs, 1 faces judged/);
+    assert.match(stderr, /1 input, 1 face judged/);
   });
 
   it('gives each broken input one clear line, a status and exit code 4, and writes nothing by halves', async () => {

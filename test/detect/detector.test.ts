@@ -162,6 +162,13 @@ describe('detect: the detector', () => {
     assert.notDeepEqual(twice.maps[1]?.values, twice.maps[0]?.values);
   });
 
+  it('refuses a selection of faces that it does not know', async () => {
+    const options = { faces: 'biggest' as never };
+    await assert.rejects(detector.detect(photo('astronaut.jpg'), options), {
+      code: 'ERR_KFD_INVALID_ARGUMENT',
+    });
+  });
+
   it('refuses tensors of another shape and dumps without a face', async () => {
     const wrong = { shape: [1, 3, 32, 32], data: new Float32Array(3 * 32 * 32) };
     await assert.rejects(detector.detectTensor(wrong), { code: 'ERR_KFD_TENSOR_FORMAT' });

@@ -200,6 +200,10 @@ describe('face: regions', () => {
       ],
       [5, 6],
     );
+    // from x 0.6 to 2.4 only the centre of column 1 lies inside
+    // prettier-ignore
+    const thin = rasterizePolygon([[0.6, 0], [2.4, 0], [2.4, 1], [0.6, 1]], 4);
+    assert.deepEqual([...thin], [1]);
     // an L: the inner corner is left out
     const l = rasterizePolygon(
       [

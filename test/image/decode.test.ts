@@ -225,6 +225,9 @@ describe('image: decoding', () => {
     });
     assert.deepEqual([...flattened.data], [100, 50, 25]);
     await assert.rejects(decodeImage({ data, width: 3, height: 1 }), { code: 'ERR_KFD_INVALID_ARGUMENT' });
+    for (const wrong of [undefined, null, 7, {}, new ArrayBuffer(9), { data: 'x', width: 1, height: 1 }]) {
+      await assert.rejects(decodeImage(wrong as never), { code: 'ERR_KFD_INVALID_ARGUMENT' });
+    }
   });
 
   it('names what a file is that is no picture', async () => {

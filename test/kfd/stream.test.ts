@@ -164,8 +164,11 @@ describe('kfd: streaming', () => {
     assert.deepEqual(seen, [bytes, bytes, 'a.jpg']);
   });
 
-  it('refuses a senseless concurrency', async () => {
+  it('refuses a senseless concurrency and a lone path', async () => {
     const detect = () => Promise.resolve(detectedFace('a'));
+    await assert.rejects(collect(detectEach('a.jpg' as never, detect, context(1))), {
+      code: 'ERR_KFD_INVALID_ARGUMENT',
+    });
     await assert.rejects(collect(detectEach(['a'], detect, context(0))), {
       code: 'ERR_KFD_INVALID_ARGUMENT',
     });

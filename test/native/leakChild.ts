@@ -1,23 +1,46 @@
 /**
- * Child of leak.test.ts: node --expose-gc leakChild.js MODEL ROUNDS. Prints one JSON line: memory after a warm-up and
- * after the rounds, in bytes.
+ * Child of leak.test.ts: node --expose-gc leakChild.js MODULE VIT. Prints one JSON line: what a round of each kind of
+ * work leaves behind, in bytes, and the threads of engines that nobody holds any more.
  */
 import { readdirSync } from 'node:fs';
-import { Engine } from '../../lib/native/engine.js';
+import { Engine, type EngineModel } from '../../lib/native/engine.js';
+import type { NativeModelOptions } from '../../lib/native/types.js';
 import { rampImage } from './reference.js';
 
-const [, , modelPath = '', rounds = '2000'] = process.argv;
-const engine = await Engine.create({ lanes: 1, threadsPerLane: 1 });
-const input = { width: 48, height: 48, fit: 'stretch', mean: [0, 0, 0], std: [1, 1, 1] } as const;
+export interface Growth {
+  rounds: number;
+  rss: number;
+  arrayBuffers: number;
+  external: number;
+}
 
-async function round(): Promise<void> {
-  const model = await engine.load(modelPath, { kind: 'vit', input });
-  await model.run({ image: rampImage(64, 64), hooks: { classToken: true } });
-  for await (const event of model.blocks({ image: rampImage(64, 64) })) if (event.block === 1) break;
+const [, , modulePath = '', vitPath = ''] = process.argv;
+const normalisation = { fit: 'stretch', mean: [0, 0, 0], std: [1, 1, 1] } as const;
+const moduleOptions: NativeModelOptions = {
+  kind: 'module',
+  input: { width: 20, height: 16, ...normalisation },
+};
+const vitOptions: NativeModelOptions = { kind: 'vit', input: { width: 48, height: 48, ...normalisation } };
+const engine = await Engine.create({ lanes: 1, threadsPerLane: 1 });
+
+async function runAndAbort(model: EngineModel): Promise<void> {
+  await model.run({ image: rampImage(64, 64) });
   const cancelled = new AbortController();
   const job = model.run({ image: rampImage(64, 64) }, { signal: cancelled.signal });
   cancelled.abort();
   await job.catch(() => undefined);
+}
+
+async function moduleRound(): Promise<void> {
+  const model = await engine.load(modulePath, moduleOptions);
+  await runAndAbort(model);
+  model.dispose();
+}
+
+async function vitRound(): Promise<void> {
+  const model = await engine.load(vitPath, vitOptions);
+  await runAndAbort(model);
+  for await (const event of model.blocks({ image: rampImage(64, 64) })) if (event.block === 1) break;
   model.dispose();
 }
 
@@ -29,23 +52,28 @@ async function settledMemory(): Promise<NodeJS.MemoryUsage> {
   return process.memoryUsage();
 }
 
-for (let i = 0; i < 200; i++) await round();
-const before = await settledMemory();
-for (let i = 0; i < Number(rounds); i++) await round();
-const after = await settledMemory();
+async function growth(round: () => Promise<void>, warmUp: number, rounds: number): Promise<Growth> {
+  for (let i = 0; i < warmUp; i++) await round();
+  const before = await settledMemory();
+  for (let i = 0; i < rounds; i++) await round();
+  const after = await settledMemory();
+  const per = (key: 'rss' | 'arrayBuffers' | 'external'): number => (after[key] - before[key]) / rounds;
+  return { rounds, rss: per('rss'), arrayBuffers: per('arrayBuffers'), external: per('external') };
+}
+
+const module = await growth(moduleRound, 200, 2000);
+const vit = await growth(vitRound, 100, 400);
 
 // Dropped without dispose(): the garbage collector must release models and end the lanes of engines too.
 const threadCount = (): number => readdirSync('/proc/self/task').length;
 const threadsBefore = threadCount();
 let mostThreads = 0;
-for (let i = 0; i < 20; i++) {
+for (let i = 0; i < 10; i++) {
   const dropped = await Engine.create({ lanes: 1 });
-  await (await dropped.load(modelPath, { kind: 'vit', input })).run({ image: rampImage(64, 64) });
+  await (await dropped.load(modulePath, moduleOptions)).run({ image: rampImage(64, 64) });
   mostThreads = Math.max(mostThreads, threadCount());
 }
 for (let i = 0; i < 20 && threadCount() > threadsBefore; i++) await settledMemory();
-const threadsAfter = threadCount();
-process.stdout.write(
-  `${JSON.stringify({ before, after, threadsBefore, mostThreads, threadsAfter, stats: engine.stats() })}\n`,
-);
+const threads = { before: threadsBefore, most: mostThreads, after: threadCount() };
+process.stdout.write(`${JSON.stringify({ module, vit, threads, stats: engine.stats() })}\n`);
 await engine.dispose();

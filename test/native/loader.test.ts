@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { packageRoot } from '../../lib/native/config.js';
 import { addonPath, loadAddon, loadFailureHint } from '../../lib/native/loader.js';
 
 describe('addon loader', () => {
@@ -30,10 +32,23 @@ describe('addon loader', () => {
     assert.throws(() => loadAddon(), failure('ERR_KFD_ADDON_MISSING', /nothing at \/somewhere/, /KFD_ADDON/));
   });
 
-  it('names the command when the addon is not built', () => {
+  it('names the command when the addon is not built', async () => {
+    // The same package without its build folder.
+    const bare = path.join(folder, 'bare');
+    const compiled = fileURLToPath(new URL('../../lib', import.meta.url));
+    await cp(path.join(compiled, 'native'), path.join(bare, 'dist', 'native'), { recursive: true });
+    await copyFile(path.join(compiled, 'errors.js'), path.join(bare, 'dist', 'errors.js'));
+    await copyFile(path.join(packageRoot(), 'package.json'), path.join(bare, 'package.json'));
+    await symlink(path.join(packageRoot(), 'node_modules'), path.join(bare, 'node_modules'));
     delete process.env['KFD_ADDON'];
-    const file = addonPath();
-    assert.match(file, /build\/addon\/Release\/kfd_native\.node$/);
+    const loader = pathToFileURL(path.join(bare, 'dist', 'native', 'loader.js')).href;
+    const { loadAddon: loadMissing } = (await import(loader)) as { loadAddon: () => unknown };
+    const expected = failure(
+      'ERR_KFD_ADDON_MISSING',
+      /not built: nothing at .*bare\/build\/addon/,
+      /`npx kfd-native setup`/,
+    );
+    assert.throws(() => loadMissing(), expected);
   });
 
   it('refuses a file that is no library, with a fitted hint', async () => {

@@ -142,7 +142,7 @@ describe('report: folder', () => {
 
   it('writes pages without network, with escaped names and pictures beside them', async () => {
     const target = path.join(folder, 'a');
-    const report = await ReportWriter.create(target);
+    const report = await ReportWriter.create(target, { notes: ['AUC 0.81 on <our> test'] });
     const evil = 'x"><img src=http://example.org/ onerror=alert(1)>.jpg';
     await report.add(detectedFace(evil, 0.97));
     await report.add(facelessDetection('nobody.jpg'));
@@ -169,6 +169,7 @@ describe('report: folder', () => {
     assert.match(html, /no face found, so no score/i);
     assert.match(html, /broken\.jpg is damaged/);
     assert.match(html, /True mask/);
+    assert.match(html, /<li>AUC 0\.81 on &lt;our&gt; test<\/li>/);
     assert.ok([...html.matchAll(/<img /g)].length === [...html.matchAll(/<img [^>]*alt="[^"]+"/g)].length);
     for (const [, anchor] of html.matchAll(/href="#([^"]+)"/g))
       assert.ok(html.includes(`id="${anchor ?? ''}"`));

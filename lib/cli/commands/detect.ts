@@ -237,7 +237,9 @@ async function handler(parsed: DetectArguments): Promise<void> {
   try {
     if (args.report !== undefined) {
       const { ReportWriter } = await import('../../report/reportWriter.js');
-      report = await ReportWriter.create(args.report);
+      const { describeMeasurements } = await import('../../kfd/measurements.js');
+      const notes = describeMeasurements(detector.info().metrics);
+      report = await ReportWriter.create(args.report, { notes });
     }
     const outcome =
       args.inputTensor === undefined
@@ -256,8 +258,9 @@ async function handler(parsed: DetectArguments): Promise<void> {
     if (outcome.failed > 0) process.exitCode = EXIT.someInputsFailed;
     if (!args.quiet) {
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
       writeMessage(
-        `${outcome.count} inputs, ${outcome.faces} faces judged, ${outcome.fakes} called fake, ` +
+        `${plural(outcome.count, 'input')}, ${plural(outcome.faces, 'face')} judged, ${outcome.fakes} called fake, ` +
           `${outcome.failed} without a verdict, ${seconds} s`,
       );
     }

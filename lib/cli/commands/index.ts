@@ -6,4 +6,10 @@ import { modelCommand } from './model.js';
 import { setupCommand } from './setup.js';
 
 /** Every command, in the order of --help. One yargs module a file. */
-export const commands: readonly Command[] = [setupCommand, doctorCommand, detectCommand, benchCommand, modelCommand];
+export const commands: readonly Command[] = [
+  setupCommand,
+  doctorCommand,
+  detectCommand,
+  benchCommand,
+  modelCommand,
+];
