@@ -82,5 +82,6 @@ export function toKfdError(error: unknown, fallback: ErrorCode = 'ERR_KFD_INTERN
 
 /** Throws ERR_KFD_ABORTED when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new KfdError('ERR_KFD_ABORTED', 'The operation was aborted.', { cause: signal.reason });
+  if (signal?.aborted)
+    throw new KfdError('ERR_KFD_ABORTED', 'The operation was aborted.', { cause: signal.reason });
 }

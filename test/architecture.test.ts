@@ -66,7 +66,8 @@ describe('dependency rule', () => {
 
   it('only lib/native touches the addon', () => {
     const wrong = sources.filter(
-      (file) => folderOf(file) !== 'native' && /process\.dlopen|createRequire/.test(readFileSync(file, 'utf8')),
+      (file) =>
+        folderOf(file) !== 'native' && /process\.dlopen|createRequire/.test(readFileSync(file, 'utf8')),
     );
     assert.deepEqual(wrong, []);
   });

@@ -67,7 +67,9 @@ async function commands(list) {
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 
 async function lint() {
-  const sources = (await must('git', ['ls-files', 'binding/*.h', 'binding/*.cpp'], { quiet: true })).trim().split('\n');
+  const sources = (await must('git', ['ls-files', 'binding/*.h', 'binding/*.cpp'], { quiet: true }))
+    .trim()
+    .split('\n');
   return commands([
     ['eslint', bin('eslint'), ['.']],
     ['prettier', bin('prettier'), ['--check', '--log-level', 'warn', '.']],
@@ -121,12 +123,16 @@ async function cpp() {
   });
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const name of ['kfd_core_test', 'kfd_engine_test']) {
-    const program = [path.join(build, name), path.join(build, 'Release', name)].find((file) => existsSync(file));
+    const program = [path.join(build, name), path.join(build, 'Release', name)].find((file) =>
+      existsSync(file),
+    );
     if (program === undefined) throw new Error(`${name} was not built in ${build}`);
     const { code, output } = await run(program, [], {
       env: { ...threads, KFD_REFERENCE: path.join(root, 'build', 'reference') },
     });
-    const cases = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(output);
+    const cases = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(
+      output,
+    );
     counts.passed += Number(cases?.[1] ?? 0);
     counts.failed += Number(cases?.[2] ?? 0) || (code === 0 ? 0 : 1);
     counts.skipped += Number(cases?.[3] ?? 0);

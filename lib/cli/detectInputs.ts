@@ -75,17 +75,14 @@ async function expand(given: string, recursive: boolean): Promise<Expansion> {
   return files.length > 0 ? { files, isEmptyFolder: false } : { files: [given], isEmptyFolder: true };
 }
 
-async function readStdin(maxBytes: number): Promise<Uint8Array> {
+/** One picture from stdin, or as much of it as shows that it is too large. */
+async function readStdin(): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) {
-      throw new KfdError('ERR_KFD_IMAGE_TOO_LARGE', `stdin has more than ${maxBytes} bytes.`, {
-        hint: 'Give one image on stdin; for a list of files use --files-from -.',
-      });
-    }
     chunks.push(chunk);
+    size += chunk.length;
+    if (size > DEFAULT_MAX_BYTES) break; // decodeImage refuses it
   }
   return Buffer.concat(chunks);
 }
@@ -112,7 +109,7 @@ async function* readList(source: string, nullSeparated: boolean): AsyncGenerator
 
 async function* stream(expanded: readonly string[], args: InputArguments): AsyncGenerator<DetectInput> {
   for (const file of expanded) {
-    if (file === STDIN) yield { source: await readStdin(DEFAULT_MAX_BYTES), path: STDIN };
+    if (file === STDIN) yield { source: await readStdin(), path: STDIN };
     else yield file;
   }
   if (args.filesFrom === undefined) return;
