@@ -71,6 +71,11 @@ const SYSTEM_TOOLS = [
 ];
 const TEST_TOOLS = [
   { packages: ['python3-venv'], present: () => succeeds('python3', ['-c', 'import ensurepip']) },
+  // by the compiler's own search path, wherever the headers were put
+  {
+    packages: ['doctest-dev'],
+    present: () => succeeds('c++', ['-fsyntax-only', '-x', 'c++', '-include', 'doctest/doctest.h', '/dev/null']),
+  },
 ];
 
 /** Installs missing system tools where that is ours to do (root on Debian), else says how. */
