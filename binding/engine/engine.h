@@ -162,8 +162,9 @@ struct Request {
   ImageInput image;
   TensorInput tensor;
   Hooks hooks;  // kVit and kKfd (its encoder)
-  // kKfd. Always returned: `p` [B,2], `S` [B,H,W] (forged channel). With `intermediates` also `input` [B,3,H,W],
-  // `g` [B,D'], `F<i>` [B,P,d] (unit rows), `E` [2,d], `M<i>` [B,2,H,W]; and `P` [B,9,W] where a prompt learner exists.
+  // kKfd. Always returned: `p` [B,2], `map` [B,H,W] (the forged channel of S). With `intermediates` also
+  // `input` [B,3,H,W], `g` [B,D'], `F<i>` [B,P,d] (before normalising), `E` [2,d], `M<i>` [B,2,H,W], `S` [B,2,H,W]; and
+  // `P` [B,9,W] where a prompt learner exists.
   bool intermediates = false;
   bool return_input = false;  // `input` [B,3,H,W]: what the network saw (tests, reports)
 };

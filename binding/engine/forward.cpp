@@ -139,7 +139,7 @@ NamedTensors Forward::run_whole_module() {
     case ModelKind::kVit:
       return {{"logits", tensors.at(0)}};
     case ModelKind::kKfd:
-      return {{"p", tensors.at(0)}, {"S", tensors.at(1).select(1, 1)}};
+      return {{"p", tensors.at(0)}, {"map", tensors.at(1).select(1, 1)}};
     case ModelKind::kModule:
       break;
   }

@@ -79,7 +79,7 @@ KfdHeads::Level KfdHeads::level(size_t level, const at::Tensor& tokens, int64_t 
   const at::Tensor cosine = at::matmul(unit, class_embeddings_.t());  // (B,P,2)
   const at::Tensor grid = (cosine * logit_scale_).transpose(1, 2).reshape({tokens.size(0), 2, grid_height, grid_width});
   // The heads' convolutions with few channels run 1.4 (locator) to 2 times (classifier) as fast on this layout.
-  return {unit, at::upsample_bilinear2d(grid, {height, width}, /*align_corners=*/true)
+  return {features, at::upsample_bilinear2d(grid, {height, width}, /*align_corners=*/true)
                     .contiguous(at::MemoryFormat::ChannelsLast)};
 }
 
@@ -119,13 +119,13 @@ NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermedia
   Module classifier = classifier_;
   const at::Tensor shares = locate(maps);                      // (B,2,H,W), softmax over the classes
   const at::Tensor p = classifier.forward({maps}).toTensor();  // (B,2)
-  const at::Tensor forged = shares.select(1, 1);
-  NamedTensors outputs{{"p", p}, {"S", forged}};
+  NamedTensors outputs{{"p", p}, {"map", shares.select(1, 1)}};
   if (!intermediates) {
     return outputs;
   }
+  outputs.push_back({"S", shares});
   for (size_t i = 0; i < levels.size(); ++i) {
-    outputs.push_back({numbered('F', i), levels[i].unit_features});
+    outputs.push_back({numbered('F', i), levels[i].features});
   }
   outputs.push_back({"E", class_embeddings_, -1});
   for (size_t i = 0; i < levels.size(); ++i) {

@@ -26,9 +26,9 @@ class KfdHeads {
   int64_t last_tap() const { return taps_.back(); }
 
   // One tap: tokens (B,N,D) after block taps()[level] -> M (B,2,H,W), logits of the two classes; class axis 0 =
-  // pristine, 1 = deepfake. `unit_features` (B,P,d), unit rows, is F of the same level.
+  // pristine, 1 = deepfake. `features` (B,P,d) is F of the same level, before its rows are normalised.
   struct Level {
-    at::Tensor unit_features;
+    at::Tensor features;
     at::Tensor maps;
   };
   Level level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height, int64_t grid_width,
@@ -38,7 +38,7 @@ class KfdHeads {
   // agree. Says in `info` what came of it: the feature "own-locator", or a warning.
   void choose_locator(const at::Device& device, ModelInfo& info);
 
-  // p (B,2) and S (B,H,W), the forged channel; with `intermediates` also F<i>, E, M<i> and P. The scripted children are
+  // p (B,2) and map (B,H,W); with `intermediates` also S (B,2,H,W), F<i>, E, M<i> and P. The scripted children are
   // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p).
   NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
 

@@ -85,7 +85,7 @@ void verify_whole(const std::shared_ptr<Model>& model) {
   }
   double worst = 0;
   for (const NamedTensor& output : run_forward(model, {}, false, image, {})) {
-    const bool is_map = output.name == "S";
+    const bool is_map = output.name == "map";
     const at::Tensor other = is_map ? reference.toTupleRef().elements()[1].toTensor().select(1, 1) : expected;
     worst = std::max(worst, relative_error(output.value, other));
   }

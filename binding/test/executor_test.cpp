@@ -298,7 +298,7 @@ TEST_CASE_FIXTURE(Fixture, "a KFD walk ends with p and S") {
   }
   CHECK(blocks == 3);  // only up to the last tap
   CHECK(find(outcome.event->arrays, "p") != nullptr);
-  CHECK(find(outcome.event->arrays, "S") != nullptr);
+  CHECK(find(outcome.event->arrays, "map") != nullptr);
 }
 
 TEST_CASE_FIXTURE(Fixture, "two walks take turns on one lane") {

@@ -23,6 +23,18 @@ function build(command: CommandModule, cli: Argv): Argv {
   return command.builder(cli) as Argv;
 }
 
+/** yargs makes an array of an option that is given twice; only options that are lists may be. */
+function refuseRepeats(values: Record<string, unknown>, arrays: ReadonlySet<string>): true {
+  for (const [name, value] of Object.entries(values)) {
+    if (name !== '_' && Array.isArray(value) && !arrays.has(name)) {
+      throw new KfdError('ERR_KFD_USAGE', `Expected one --${name} but received ${value.length}.`, {
+        hint: 'Give each option once.',
+      });
+    }
+  }
+  return true;
+}
+
 /** Lets a command's options also come from KFD_* variables and the configuration file; adds its subcommands. */
 function withConfiguration({ subcommands = [], ...command }: Command, file: OptionValues): CommandModule {
   return {
@@ -30,7 +42,10 @@ function withConfiguration({ subcommands = [], ...command }: Command, file: Opti
     builder: (cli: Argv) => {
       const built = build(command, cli);
       if (subcommands.length > 0) built.command(subcommands.map((sub) => withConfiguration(sub, file)));
-      return built.config(configuredValues(built, file));
+      const arrays = new Set(declaredOptions(built).array);
+      return built
+        .check((values) => refuseRepeats(values, arrays))
+        .config(configuredValues(built, file));
     },
   };
 }

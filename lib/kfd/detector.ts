@@ -278,7 +278,7 @@ export class Detector {
 
   private readVerdict(arrays: NamedArrays, index: number, candidate: Candidate): Omit<Judged, 'forwardMs'> {
     const { data: probabilities } = outputOf({ arrays }, 'p');
-    const { data, shape } = outputOf({ arrays }, 'S');
+    const { data, shape } = outputOf({ arrays }, 'map');
     const [height = 0, width = 0] = shape.slice(-2);
     const values = data.slice(index * width * height, (index + 1) * width * height);
     const score = probabilities[index * 2 + 1] ?? NaN;

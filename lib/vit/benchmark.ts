@@ -69,7 +69,11 @@ async function runTrial<Result>(trial: Trial, signal: AbortSignal | undefined): 
   return new Promise<Result>((resolve, reject) => {
     // Standard output belongs to the caller's results.
     const stdio = ['ignore', process.stderr, process.stderr, 'ipc'] as const;
-    const child = fork(TRIAL_SCRIPT, [JSON.stringify(trial)], { env: childEnvironment(), stdio: [...stdio] });
+    const child = fork(TRIAL_SCRIPT, [JSON.stringify(trial)], {
+      env: childEnvironment(),
+      execArgv: [], // flags of this process (a test runner's, --inspect) are not the trial's
+      stdio: [...stdio],
+    });
     const stop = (): void => void child.kill();
     signal?.addEventListener('abort', stop, { once: true });
     let answer: { result: Result } | { error: { code: string; message: string } } | undefined;

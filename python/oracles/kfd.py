@@ -94,7 +94,7 @@ class KFD(nn.Module):
         self.taps: list[int] = TAPS
         self.logit_scale: float = 20.0
 
-    def unit_features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
         tokens = self.encoder.tokens(x)
         tapped: list[Tensor] = []
         for i, block in enumerate(self.encoder.blocks):
@@ -103,18 +103,18 @@ class KFD(nn.Module):
                 tapped.append(tokens[:, 1:])
         features: list[Tensor] = []
         for i, adapter in enumerate(self.adapters):
-            features.append(F.normalize(adapter(tapped[i]), dim=2))
+            features.append(adapter(tapped[i]))
         return features
 
     def similarity_maps(self, features: list[Tensor]) -> list[Tensor]:
         maps: list[Tensor] = []
         for f in features:
-            a = (self.logit_scale * f @ self.class_embeddings.t()).transpose(1, 2).reshape(f.shape[0], 2, 8, 8)
+            a = (self.logit_scale * F.normalize(f, dim=2) @ self.class_embeddings.t()).transpose(1, 2).reshape(f.shape[0], 2, 8, 8)
             maps.append(F.interpolate(a, size=[224, 224], mode="bilinear", align_corners=True))
         return maps
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.similarity_maps(self.unit_features(x))
+        maps = self.similarity_maps(self.features(x))
         return self.classifier(maps), self.locator(maps)
 
 
@@ -136,10 +136,10 @@ def make_kfd(seed: int, with_prompts: bool) -> KFD:
 
 def expected(model: KFD, x: Tensor) -> dict[str, Tensor]:
     """Every output of the engine with `intermediates`."""
-    features = model.unit_features(x)
+    features = model.features(x)
     maps = model.similarity_maps(features)
     p, S = model.classifier(maps), model.locator(maps)
-    out = {"p": p, "S": S[:, 1], "E": model.class_embeddings, "g": F.normalize(model.encoder(x), dim=1)}
+    out = {"p": p, "S": S, "map": S[:, 1], "E": model.class_embeddings, "g": F.normalize(model.encoder(x), dim=1)}
     for i, (f, m) in enumerate(zip(features, maps)):
         out[f"F{i}"], out[f"M{i}"] = f, m
     if hasattr(model, "prompt_learner"):

@@ -56,6 +56,12 @@ describe('command line frame', () => {
     assert.match(offered, /model/);
   });
 
+  it('refuses an option that is given twice, with the usage code', async () => {
+    const { code, stderr } = await runCli(['bench', '--seconds', '1', '--seconds', '2']);
+    assert.equal(code, EXIT.usage);
+    assert.match(stderr, /Expected one --seconds but received 2/);
+  });
+
   describe('exit codes', () => {
     const cases: [string, string[], number, RegExp][] = [
       ['no command', [], EXIT.usage, /error: Give a command/],

@@ -107,7 +107,12 @@ describe('detect: the detector', () => {
     assert.ok(large && small && large.box[2] > 1.6 * small.box[2]);
     assert.equal(all.maps.length, 2);
     const largest = await detector.detect(picture);
-    assert.deepEqual(largest.faces, [large]);
+    assert.deepEqual(
+      largest.faces.map(({ box }) => box),
+      [large.box],
+    );
+    // the face may have shared a batch with the other one, which moves the last digits
+    assert.ok(Math.abs((largest.faces[0]?.score ?? NaN) - large.score) < 1e-5);
     const whole = await detector.detect(picture, { faces: 'whole' });
     const wholeFace = whole.faces[0];
     assert.ok(wholeFace);
@@ -145,10 +150,11 @@ describe('detect: the detector', () => {
     assert.equal(shapes['input'], '1x3x224x224');
     assert.equal(shapes['p'], '1x2');
     assert.equal(shapes['M0'], '1x2x224x224');
-    for (const name of ['g', 'F0', 'F1', 'F2', 'E', 'M1', 'M2', 'S'])
+    for (const name of ['g', 'F0', 'F1', 'F2', 'E', 'M1', 'M2'])
       assert.ok(name in arrays, `${name} is there`);
-    const { input, S } = arrays;
-    assert.ok(input && S);
+    assert.equal(shapes['S'], '1x2x224x224');
+    const { input } = arrays;
+    assert.ok(input);
     const again = await detector.detectTensor(input);
     assert.ok(Math.abs((again.faces[0]?.score ?? 0) - (detection.faces[0]?.score ?? 1)) < 1e-5);
     const map = detection.maps[0]?.values ?? assert.fail();

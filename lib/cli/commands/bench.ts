@@ -6,6 +6,7 @@ import { packageRoot } from '../../native/config.js';
 import type { VitBenchmark } from '../../vit/benchmark.js';
 import { defineCommand } from '../command.js';
 import { interruptSignal } from '../interrupt.js';
+import { lanesOption } from '../lanesOption.js';
 import { formatTable, writeJson, writeMessage, writeResult } from '../output.js';
 
 function options(cli: Argv) {
@@ -35,16 +36,6 @@ interface BenchResult extends Omit<VitBenchmark, 'schema'> {
   schema: 'kfd.bench/1';
   /** End to end, from the encoded picture to the verdict; null with --vit. */
   detector: DetectorBenchmark | null;
-}
-
-function lanesOption(text: string | undefined): number | undefined {
-  if (text === undefined || text === 'auto') return undefined;
-  const lanes = Number(text);
-  if (Number.isSafeInteger(lanes) && lanes > 0) return lanes;
-  throw new KfdError(
-    'ERR_KFD_USAGE',
-    `Expected --lanes to be auto or a positive integer but received ${text}.`,
-  );
 }
 
 function checkPositive(name: string, value: number): void {

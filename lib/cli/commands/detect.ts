@@ -8,6 +8,7 @@ import { defineCommand } from '../command.js';
 import { collectInputs, restoreDashes } from '../detectInputs.js';
 import { createPrinter, reportFailure, type OutputFormat } from '../detectionPrinter.js';
 import { EXIT } from '../exitCodes.js';
+import { lanesOption } from '../lanesOption.js';
 import { interruptSignal } from '../interrupt.js';
 import { writeMessage } from '../output.js';
 import { startProgress } from '../progress.js';
@@ -94,10 +95,6 @@ function options(cli: Argv) {
 }
 
 type DetectArguments = Awaited<ReturnType<typeof options>['argv']>;
-
-function lanesOption(text: string | undefined): number | 'auto' | undefined {
-  return text === undefined || text === 'auto' ? text : Number(text);
-}
 
 async function loadDetector(args: DetectArguments): Promise<Detector> {
   const { Detector } = await import('../../kfd/detector.js');
