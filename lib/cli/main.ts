@@ -23,28 +23,40 @@ function build(command: CommandModule, cli: Argv): Argv {
   return command.builder(cli) as Argv;
 }
 
-/** yargs makes an array of an option that is given twice; only options that are lists may be. */
-function refuseRepeats(values: Record<string, unknown>, arrays: ReadonlySet<string>): true {
-  for (const [name, value] of Object.entries(values)) {
-    if (name !== '_' && Array.isArray(value) && !arrays.has(name)) {
-      throw new KfdError('ERR_KFD_USAGE', `Expected one --${name} but received ${value.length}.`, {
+/**
+ * Refuses an option that is given twice: yargs would make an array of it. Read from the words themselves, since arrays
+ * are also what positionals and options with several values become.
+ */
+function refuseRepeats(words: readonly string[], lists: readonly string[]): true {
+  const seen = new Set<string>();
+  const end = words.indexOf('--');
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const name = /^--([^=]+)/.exec(word)?.[1];
+    if (name === undefined || lists.includes(name)) continue;
+    if (seen.has(name)) {
+      throw new KfdError('ERR_KFD_USAGE', `Expected --${name} once but it was given twice.`, {
         hint: 'Give each option once.',
       });
     }
+    seen.add(name);
   }
   return true;
 }
 
 /** Lets a command's options also come from KFD_* variables and the configuration file; adds its subcommands. */
-function withConfiguration({ subcommands = [], ...command }: Command, file: OptionValues): CommandModule {
+function withConfiguration(
+  { subcommands = [], ...command }: Command,
+  file: OptionValues,
+  words: readonly string[],
+): CommandModule {
   return {
     ...command,
     builder: (cli: Argv) => {
       const built = build(command, cli);
-      if (subcommands.length > 0) built.command(subcommands.map((sub) => withConfiguration(sub, file)));
-      const arrays = new Set(declaredOptions(built).array);
+      if (subcommands.length > 0)
+        built.command(subcommands.map((sub) => withConfiguration(sub, file, words)));
       return built
-        .check((values) => refuseRepeats(values, arrays))
+        .check(() => refuseRepeats(words, declaredOptions(built).array))
         .config(configuredValues(built, file));
     },
   };
@@ -73,7 +85,7 @@ function createCli(args: readonly string[]): Argv {
     .scriptName('kfd-native')
     .detectLocale(false) // messages are ours, in English, whatever LANG says
     .usage('$0 <command>\n\nFace forgery detection with maps, on libtorch.')
-    .command(commands.map((command) => withConfiguration(command, file)))
+    .command(commands.map((command) => withConfiguration(command, file, args)))
     .option('config', {
       type: 'string',
       global: true,

@@ -145,7 +145,7 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
             located = locator.logits([m[place] for m in enlarged])
         S, truth = located.float().softmax(1), masks_in[place].to(device)
         parts = [F.cross_entropy(logits.float(), label, label_smoothing=0.02), losses.focal(S, truth), losses.dice(S[1::2, 1], truth[1::2])]
-        loss = parts[0] + parts[1] + 0.3 * parts[2]
+        loss = parts[0] + parts[1] + 0.5 * parts[2]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -59,7 +59,7 @@ describe('command line frame', () => {
   it('refuses an option that is given twice, with the usage code', async () => {
     const { code, stderr } = await runCli(['bench', '--seconds', '1', '--seconds', '2']);
     assert.equal(code, EXIT.usage);
-    assert.match(stderr, /Expected one --seconds but received 2/);
+    assert.match(stderr, /Expected --seconds once but it was given twice/);
   });
 
   describe('exit codes', () => {
