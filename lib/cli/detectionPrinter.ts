@@ -10,18 +10,16 @@ export interface DetectionPrinter {
   end(): Promise<void>;
 }
 
-const REGIONS_SHOWN = 3;
+const WHOLE_FACE = 'full face';
 
-/** `fake  0.973  a.jpg  face 1 of 2  left eye 0.81, nose 0.70` */
+/** `fake  0.973  a.jpg  face 1 of 2  (map over the face: 0.81)` */
 export function formatFace(name: string, face: FaceDetection, number: number, count: number): string {
   const verdict = face.verdict.padEnd(5);
-  const regions = face.regions
-    .slice(0, REGIONS_SHOWN)
-    .map((region) => `${region.name} ${region.score.toFixed(2)}`)
-    .join(', ');
+  // No part of the face is named here: the shipped weights name edited parts wrongly (weights/MODEL_CARD.md).
+  const whole = face.regions.find((region) => region.name === WHOLE_FACE);
   const which = count > 1 ? `  face ${number} of ${count}` : '';
   const colored = paint(face.verdict === 'fake' ? 'red' : 'green', verdict);
-  return `${colored}  ${face.score.toFixed(3)}  ${name}${which}${regions === '' ? '' : `  (map: ${regions})`}`;
+  return `${colored}  ${face.score.toFixed(3)}  ${name}${which}${whole ? `  (map over the face: ${whole.score.toFixed(2)})` : ''}`;
 }
 
 class TextPrinter implements DetectionPrinter {
@@ -31,7 +29,7 @@ class TextPrinter implements DetectionPrinter {
     if (!this.started) {
       this.started = true;
       await writeResult(describeMaturity(detection.model.maturity));
-      await writeResult('verdict, forgery score (0 real to 1 fake), file, highest regions of the map:');
+      await writeResult('verdict, forgery score (0 real to 1 fake), file, mean of the map over the face:');
     }
     const { faces, input } = detection;
     for (const [index, face] of faces.entries()) {

@@ -76,7 +76,7 @@ export function regionTable(regions: FaceDetection['regions']): string {
       `<td class="number">${percent(share)}</td></tr>`,
   );
   return (
-    '<table><caption>Map by region, highest first (regions overlap)</caption><thead><tr><th scope="col">Region</th>' +
+    '<table><caption>Mean of the map in each region, highest first; regions overlap. Which part was edited does not follow from it: see the measured figures</caption><thead><tr><th scope="col">Region</th>' +
     `<th scope="col">Mean of the map</th><th scope="col">Share of the map</th></tr></thead><tbody>${rows.join('')}</tbody></table>`
   );
 }

@@ -54,9 +54,9 @@ def read_photographs(folder: Path) -> list[Path]:
 
 
 def photograph_credits(folder: Path) -> list[str]:
-    """'file, author, licence, package' of each photograph without faces, where photographs.json tells."""
+    """'name, author, licence, package' of each photograph without faces, where photographs.json tells."""
     listing = json.loads((Path(folder) / "photographs.json").read_text(encoding="utf-8"))
-    return [f"{Path(d['file']).name}: {d['author']}, {d['licence']} ({d['package']})" for d in listing.get("details", [])]
+    return [f"{Path(d['path']).stem}: {d['author']}, {d['licence']} ({d['package']})" for d in listing.get("details", [])]
 
 
 def halve_validation(identities: dict[str, str]) -> set[str]:
