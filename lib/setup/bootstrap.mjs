@@ -74,7 +74,8 @@ const TEST_TOOLS = [
   // by the compiler's own search path, wherever the headers were put
   {
     packages: ['doctest-dev'],
-    present: () => succeeds('c++', ['-fsyntax-only', '-x', 'c++', '-include', 'doctest/doctest.h', '/dev/null']),
+    present: () =>
+      succeeds('c++', ['-fsyntax-only', '-x', 'c++', '-include', 'doctest/doctest.h', '/dev/null']),
   },
 ];
 
