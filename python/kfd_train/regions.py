@@ -6,16 +6,8 @@ Left and right are the subject's. The eight blend parts follow spec kfd section 
 import cv2
 import numpy as np
 
-BLEND_PARTS = {
-    "right jaw": [*range(0, 9), 17],
-    "left jaw": [*range(8, 17), 26],
-    "right cheek": [17, 18, 19, 8],
-    "left cheek": [24, 25, 26, 8],
-    "nose_ridge": [*range(19, 25), 8],
-    "nose": [*range(27, 36)],
-    "right eye": [*range(17, 22), 27, *range(31, 36), 8],
-    "left eye": [*range(22, 27), 27, *range(31, 36), 8],
-}
+from kfd_export.canonical import BLEND_PARTS
+
 COMPACT_PARTS = {
     "right eye": [*range(36, 42)],
     "left eye": [*range(42, 48)],
