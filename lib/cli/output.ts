@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { KfdError } from '../errors.js';
 import { environmentConfig } from '../native/config.js';
+import { clearStatusLine } from './statusLine.js';
 
 /**
  * Results go to stdout and nothing else does; messages, warnings, errors and progress go to stderr. So
@@ -32,6 +33,7 @@ export function paint(style: Style, text: string, stream: NodeJS.WriteStream = p
 /** Writes one line of results; resolves when the reader keeps up, so that streams stay flat in memory. */
 export async function writeResult(line: string): Promise<void> {
   if (process.stdout.destroyed) return; // the reader has gone; interrupt.ts is stopping the command
+  clearStatusLine(process.stdout);
   if (!process.stdout.write(`${line}\n`)) {
     await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
   }
@@ -44,6 +46,7 @@ export function writeJson(value: unknown, pretty = false): Promise<void> {
 
 /** A line for people, on stderr. */
 export function writeMessage(line: string): void {
+  clearStatusLine(process.stderr);
   process.stderr.write(`${line}\n`);
 }
 

@@ -1,5 +1,6 @@
 import cliProgress from 'cli-progress';
 import { environmentConfig } from '../native/config.js';
+import { setStatusLineShown } from './statusLine.js';
 
 export interface Progress {
   /** How much is done so far, in the unit of the bar. */
@@ -18,6 +19,7 @@ export interface ProgressOptions {
 
 const SILENT: Progress = { update: () => undefined, stop: () => undefined };
 const MEBIBYTE = 1024 * 1024;
+const SAVE_CURSOR = '\u001b7';
 
 /** A bar is drawn on a terminal only: never into a pipe or file, never with CI or --quiet. */
 export function showsProgress(quiet: boolean | undefined): boolean {
@@ -43,11 +45,16 @@ export function startProgress(options: ProgressOptions): Progress {
     cliProgress.Presets.legacy,
   );
   bar.start(Math.ceil((options.total ?? 0) / scale), 0);
+  setStatusLineShown(true);
   let stopped = false;
   return {
     update: (done) => bar.update(Math.floor(done / scale)),
     stop: () => {
-      if (!stopped) bar.stop();
+      if (stopped) return;
+      // The bar goes back to the cursor saved at its start, above all lines printed since: save it anew, here.
+      process.stderr.write(SAVE_CURSOR);
+      bar.stop();
+      setStatusLineShown(false);
       stopped = true;
     },
   };

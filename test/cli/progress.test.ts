@@ -31,6 +31,28 @@ describe('progress bar', () => {
     assert.match(draw(true, BYTES), /libtorch \[.*\] 0\/6 MiB/);
   });
 
+  it('gives its line up to text that is printed meanwhile', () => {
+    const output = path.join(path.dirname(PROGRESS), 'output.js');
+    const script = `
+      process.stderr.isTTY = true;
+      const { startProgress } = await import(${JSON.stringify(PROGRESS)});
+      const { writeMessage } = await import(${JSON.stringify(output)});
+      const bar = startProgress({ label: 'detect', total: 2, unit: 'files' });
+      writeMessage('a line');
+      bar.update(1);
+      bar.stop();
+      writeMessage('after');`;
+    const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'CI'));
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+      env: environment,
+    });
+    assert.ok(stderr.includes('\r\u001b[2Ka line\n'), stderr);
+    const saved = stderr.lastIndexOf('\u001b7');
+    assert.ok(saved > stderr.indexOf('a line'), 'the cursor that is restored was saved after the line');
+    assert.ok(stderr.lastIndexOf('\u001b8') > saved && stderr.endsWith('after\n'), stderr);
+  });
+
   it('is not drawn into a pipe, with CI, or with quiet', () => {
     assert.equal(draw(false, BYTES), '');
     assert.equal(draw(true, BYTES, { CI: 'true' }), '');
