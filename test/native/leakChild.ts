@@ -52,12 +52,32 @@ async function settledMemory(): Promise<NodeJS.MemoryUsage> {
   return process.memoryUsage();
 }
 
+/**
+ * The median of the slopes between all pairs of eleven samples (Theil-Sen): a leak raises every one of them, while a
+ * single step of the allocator, some MiB at any moment, does not.
+ */
+function slope(samples: readonly number[], roundsBetween: number): number {
+  const slopes = samples
+    .flatMap((later, j) =>
+      samples.slice(0, j).map((earlier, i) => (later - earlier) / ((j - i) * roundsBetween)),
+    )
+    .sort((x, y) => x - y);
+  return slopes[slopes.length >> 1] ?? NaN;
+}
+
 async function growth(round: () => Promise<void>, warmUp: number, rounds: number): Promise<Growth> {
   for (let i = 0; i < warmUp; i++) await round();
-  const before = await settledMemory();
-  for (let i = 0; i < rounds; i++) await round();
-  const after = await settledMemory();
-  const per = (key: 'rss' | 'arrayBuffers' | 'external'): number => (after[key] - before[key]) / rounds;
+  const samples = [await settledMemory()];
+  const roundsBetween = rounds / 10;
+  for (let i = 1; i <= rounds; i++) {
+    await round();
+    if (i % roundsBetween === 0) samples.push(await settledMemory());
+  }
+  const per = (key: 'rss' | 'arrayBuffers' | 'external'): number =>
+    slope(
+      samples.map((sample) => sample[key]),
+      roundsBetween,
+    );
   return { rounds, rss: per('rss'), arrayBuffers: per('arrayBuffers'), external: per('external') };
 }
 
