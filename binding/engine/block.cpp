@@ -3,10 +3,6 @@
 namespace kfd::engine {
 namespace {
 
-at::Tensor layer_norm(const at::Tensor& x, const NormReading& norm) {
-  return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, norm.eps);
-}
-
 // Rows of W and entries of b times gamma: gamma * (W x + b).
 LinearReading scaled(LinearReading linear, const at::Tensor& gamma) {
   if (gamma.defined()) {
@@ -22,56 +18,55 @@ at::Tensor pull_through(const at::Tensor& projection, const at::Tensor& directio
   return at::mv(projection.t(), direction).view({heads, head_width});
 }
 
+BlockParts own_parts(const BlockReading& reading, bool prepack, int64_t rows) {
+  const LinearReading proj = scaled(reading.proj, reading.scale1);
+  const LinearReading fc2 = scaled(reading.fc2, reading.scale2);
+  return {ClassAttention(reading, prepack, rows),
+          reading.attention_norm,
+          reading.norm2,
+          reading.mlp_norm,
+          Linear(proj.weight, proj.bias, prepack, rows),
+          Linear(reading.fc1.weight, reading.fc1.bias, prepack, rows),
+          Linear(fc2.weight, fc2.bias, prepack, rows),
+          proj.weight,
+          reading.activation.value(),
+          reading.heads,
+          reading.head_width};
+}
+
 class OwnBlock final : public Block {
  public:
-  OwnBlock(const BlockReading& reading, bool prepack, int64_t rows)
-      : attention_(reading, prepack, rows),
-        attention_norm_(reading.attention_norm),
-        norm2_(reading.norm2),
-        mlp_norm_(reading.mlp_norm),
-        activation_(reading.activation.value()),
-        heads_(reading.heads),
-        head_width_(reading.head_width) {
-    const LinearReading proj = scaled(reading.proj, reading.scale1);
-    const LinearReading fc2 = scaled(reading.fc2, reading.scale2);
-    projection_weight_ = proj.weight;
-    proj_ = Linear(proj.weight, proj.bias, prepack, rows);
-    fc1_ = Linear(reading.fc1.weight, reading.fc1.bias, prepack, rows);
-    fc2_ = Linear(fc2.weight, fc2.bias, prepack, rows);
-  }
+  OwnBlock(const BlockReading& reading, bool prepack, int64_t rows) : parts_(own_parts(reading, prepack, rows)) {}
 
   at::Tensor forward(const at::Tensor& x, const BlockProbe& probe, BlockAnswer& answer) const override {
     const int64_t batch = x.size(0);
     const int64_t tokens = x.size(1);
-    const auto values = attention_.project(x);
+    const auto values = parts_.attention.project(x);
     at::Tensor mixed =
-        at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false, attention_.scale());
+        at::scaled_dot_product_attention(values.q, values.k, values.v, {}, 0.0, false, parts_.attention.scale());
     if (probe.any()) {
-      answer = attention_.answer(values, probe);
+      answer = parts_.attention.answer(values, probe);
     }
-    mixed = mixed.transpose(1, 2).reshape({batch, tokens, heads_ * head_width_});
-    if (attention_norm_.present()) {
-      mixed = layer_norm(mixed, attention_norm_);
+    mixed = mixed.transpose(1, 2).reshape({batch, tokens, parts_.heads * parts_.head_width});
+    if (parts_.attention_norm.present()) {
+      mixed = layer_norm(mixed, parts_.attention_norm);
     }
-    const at::Tensor middle = proj_.added_to(x, mixed);
-    at::Tensor hidden = fc1_.activated(layer_norm(middle, norm2_), activation_);
-    if (mlp_norm_.present()) {
-      hidden = layer_norm(hidden, mlp_norm_);
+    const at::Tensor middle = parts_.proj.added_to(x, mixed);
+    at::Tensor hidden = parts_.fc1.activated(layer_norm(middle, parts_.norm2), parts_.activation);
+    if (parts_.mlp_norm.present()) {
+      hidden = layer_norm(hidden, parts_.mlp_norm);
     }
-    return fc2_.added_to(middle, hidden);
+    return parts_.fc2.added_to(middle, hidden);
   }
 
   at::Tensor pull(const at::Tensor& direction) const override {
-    return pull_through(projection_weight_, direction, heads_, head_width_);
+    return pull_through(parts_.projection_weight, direction, parts_.heads, parts_.head_width);
   }
 
+  const BlockParts* parts() const override { return &parts_; }
+
  private:
-  ClassAttention attention_;
-  NormReading attention_norm_, norm2_, mlp_norm_;
-  Linear proj_, fc1_, fc2_;
-  at::Tensor projection_weight_;  // dense and with LayerScale folded in, for pull()
-  Activation activation_;
-  int64_t heads_, head_width_;
+  BlockParts parts_;
 };
 
 class BlackBoxBlock final : public Block {
@@ -114,6 +109,10 @@ class BlackBoxBlock final : public Block {
 };
 
 }  // namespace
+
+at::Tensor layer_norm(const at::Tensor& x, const NormReading& norm) {
+  return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, norm.eps);
+}
 
 ClassAttention::ClassAttention(const BlockReading& reading, bool prepack, int64_t rows)
     : norm1_(reading.norm1),

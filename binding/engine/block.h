@@ -33,12 +33,26 @@ class ClassAttention {
   // direction (3.2, I4).
   BlockAnswer answer(const Values& values, const BlockProbe& probe) const;
   double scale() const { return scale_; }
+  const NormReading& norm1() const { return norm1_; }
+  const NormReading& q_norm() const { return q_norm_; }
+  const NormReading& k_norm() const { return k_norm_; }
+  const Linear& qkv() const { return qkv_; }
 
  private:
   NormReading norm1_, q_norm_, k_norm_;
   Linear qkv_;
   int64_t heads_, head_width_;
   double scale_;
+};
+
+// The layers of own block code. LayerScale is folded into the weights and biases of the branch it scales.
+struct BlockParts {
+  ClassAttention attention;
+  NormReading attention_norm, norm2, mlp_norm;
+  Linear proj, fc1, fc2;
+  at::Tensor projection_weight;  // proj's, dense
+  Activation activation;
+  int64_t heads, head_width;
 };
 
 class Block {
@@ -48,9 +62,13 @@ class Block {
   virtual at::Tensor forward(const at::Tensor& x, const BlockProbe& probe, BlockAnswer& answer) const = 0;
   // Direction u (D) of the residual stream seen from the head outputs: (H,d).
   virtual at::Tensor pull(const at::Tensor& direction) const = 0;
+  // Null for a black box.
+  virtual const BlockParts* parts() const { return nullptr; }
 };
 
-// Own code. LayerScale is folded into the weights of the branch it scales.
+at::Tensor layer_norm(const at::Tensor& x, const NormReading& norm);
+
+// Own code.
 std::unique_ptr<Block> make_own_block(const BlockReading& reading, bool prepack, int64_t rows);
 // Calls the module's forward; probes are recomputed from norm1 and attn.qkv. Without a known attention they throw.
 std::unique_ptr<Block> make_black_box_block(const BlockReading& reading);

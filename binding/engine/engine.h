@@ -217,6 +217,69 @@ class Walk {
   virtual void close() = 0;
 };
 
+// -------------------------------------------------------------------------------------------------- attention flow
+// DAAM (arXiv 2503.14640, spec/daam.md): one forward pass that keeps what its reverse passes need, and any number of
+// reverse passes over it. B images, L blocks, N tokens (prefix first), H heads, D width, C classes, T targets.
+
+enum class Coefficients {
+  kGradient,  // dY/dT_b by the full reverse pass (1.3, 4)
+  kClassRow,  // the same with all other tokens held constant: exact for the last two blocks only (I6)
+  kDirect,    // frozen LayerNorm scales: exactly additive (I4), no reverse pass through the blocks
+};
+
+// What is explained: a scalar Y an image, given by its derivative with respect to what the head reads or gives.
+struct FlowTarget {
+  enum class Kind {
+    kLogits,   // `weights` (C) or (B,C) = dY/dlogits. kVit
+    kFeature,  // `weights` (D) or (B,D) = dY/df, f the feature that the head reads: after norm, pooling and fc_norm.
+               // kVit, and kKfd (its encoder's class token after norm). With a distillation token: the class token's.
+    kForgery,  // Y = p[:,1], the probability of fake through adapters and classifier (spec/kfd.md). kKfd
+    // Y = logit_scale * <E_1 - E_0, c/|c|>, c the encoder's output g where it is as wide as the class embeddings E,
+    // else the last adapter applied to the class token of the last tap. kKfd
+    kClassTokenForgery,
+  };
+  Kind kind = Kind::kLogits;
+  std::vector<float> weights;
+};
+
+struct FlowPass {
+  Coefficients coefficients = Coefficients::kGradient;
+  bool all_rows = false;   // decompose every token row of T_b instead of the class token's (distilled: both) alone
+  bool per_head = false;   // also `U_heads` and `U_relu_heads`
+  bool baselines = false;  // kGradient only: also `attention`, `rollout`, `gradcam`
+  std::vector<FlowTarget> targets;  // T right-hand sides of one pass
+};
+
+struct FlowOptions {
+  bool full = true;  // keep what kGradient, all_rows and baselines need; false: kClassRow and kDirect of the class row
+};
+
+// forward() first, then begin() and next() until the event with `last`; begin() again for another pass over the same
+// forward pass. One call at a time, as with Walk.
+//   forward(): the model's outputs (`logits`; `p` and `map`) and `feature` [B,D], f of FlowTarget::kFeature.
+//   begin():   `y` [T,B], the value of each linear form (kLogits: w.logits, kFeature: w.f) or of Y (the others).
+//   next():    one block, the last first (kDirect: the first first). S_b[r,n,k] = A_b[r,n] V_b[n,k] (1.2)
+//     `C` [T,B,D]          dY/dT_b at the class token (also with all_rows; without a class token: at token 0)
+//     `U` [T,B,N]          sum_k C[k] S[n,k], all tokens; with all_rows summed over the rows r with their own C
+//     `U_relu` [T,B,N]     the same with max(C, 0)
+//     `total` [T,B]        <C, T_b> from the attention's own output: equals the sum of U over n (I15)
+//     `U_heads`, `U_relu_heads` [T,B,H,N]
+//     kDirect: `attention_bias`, `mlp` [T,B]; the last event also `embedding`, `norm_bias`, `head_bias` and `value`
+//     [T,B].
+//       Over all blocks sum(U) + attention_bias + mlp, plus these three, equals `value`, the linear form that was
+//       split: Y itself for kLogits and kFeature, for the other kinds <dY/dX, X> with dY/dX frozen.
+//     baselines: `attention` [B,H,N] class row; `rollout` [B,N], class row of the product of (A + I)/2, A the mean over
+//       heads, from the last block down to this one; in the first event `gradcam` [T,B,N], sum_k (dY/dz_0)_k z_n,k
+//       before any ReLU, z = norm1's output of the last block and the derivative taken at the class token.
+class Flow {
+ public:
+  virtual ~Flow() = default;
+  virtual void forward(Callback callback) = 0;
+  virtual void begin(FlowPass pass, Callback callback) = 0;
+  virtual void next(BlockCallback callback) = 0;
+  virtual void close() = 0;
+};
+
 struct ExecutorOptions {
   int64_t lanes = 1;             // own threads
   int64_t threads_per_lane = 1;  // intra-op threads of each
@@ -242,6 +305,8 @@ class Executor {
                     std::function<void(std::shared_ptr<Model>, std::unique_ptr<Error>)> callback) = 0;
   virtual std::shared_ptr<Job> submit(std::shared_ptr<Model> model, Request request, Callback callback) = 0;
   virtual std::shared_ptr<Walk> walk(std::shared_ptr<Model> model, Request request) = 0;
+  // Input, crop and return_input of the request are used; its hooks must be off.
+  virtual std::shared_ptr<Flow> flow(std::shared_ptr<Model> model, Request request, FlowOptions options) = 0;
   // Runs the preprocessing alone: `input` [1,3,H,W] float32 and `pixels` [H,W,3] (0..255 before normalising).
   virtual std::shared_ptr<Job> preprocess(InputSpec spec, ImageInput image, Callback callback) = 0;
   virtual ExecutorStats stats() const = 0;

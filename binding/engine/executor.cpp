@@ -1,5 +1,6 @@
 #include "engine/batch.h"
 #include "engine/errors.h"
+#include "engine/flow_session.h"
 #include "engine/preprocess.h"
 #include "engine/walk_session.h"
 
@@ -56,6 +57,19 @@ class LaneExecutor final : public Executor {
                   "load it as a vision transformer or KFD model, without plain_forward");
     }
     return make_walk(lanes_, std::move(model), std::move(request));
+  }
+
+  std::shared_ptr<Flow> flow(std::shared_ptr<Model> model, Request request, FlowOptions options) override {
+    require_model(model);
+    validate_request(*model, request);
+    if (request.hooks.any() || request.intermediates) {
+      throw Error(ErrorCode::kInvalidArgument, "a flow takes neither hooks nor intermediates");
+    }
+    if (!model->walks_blocks()) {
+      throw Error(ErrorCode::kInvalidArgument, "a flow needs a model whose blocks are walked",
+                  "load it as a vision transformer or KFD model, without plain_forward");
+    }
+    return make_flow(lanes_, std::move(model), std::move(request), options);
   }
 
   std::shared_ptr<Job> preprocess(InputSpec spec, ImageInput image, Callback callback) override {

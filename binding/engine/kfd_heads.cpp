@@ -31,6 +31,14 @@ std::vector<int64_t> read_taps(const Module& module, const ModelOptions& options
   return taps;
 }
 
+c10::List<at::Tensor> maps_of(const std::vector<KfdHeads::Level>& levels) {
+  c10::List<at::Tensor> maps;
+  for (const KfdHeads::Level& level : levels) {
+    maps.push_back(level.maps);
+  }
+  return maps;
+}
+
 std::string numbered(char letter, size_t number) { return letter + std::to_string(number); }
 
 }  // namespace
@@ -71,13 +79,17 @@ KfdHeads::KfdHeads(const Module& module, const ModelOptions& options, int64_t de
   }
 }
 
-KfdHeads::Level KfdHeads::level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height,
-                                int64_t grid_width, int64_t height, int64_t width) const {
-  const at::Tensor features = adapters_[level](tokens.slice(1, prefix_tokens));
+at::Tensor KfdHeads::cosine(const at::Tensor& features) const {
   // as torch.nn.functional.normalize: norms below 1e-12 count as 1e-12
   const at::Tensor unit = features / features.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
-  const at::Tensor cosine = at::matmul(unit, class_embeddings_.t());  // (B,P,2)
-  const at::Tensor grid = (cosine * logit_scale_).transpose(1, 2).reshape({tokens.size(0), 2, grid_height, grid_width});
+  return at::matmul(unit, class_embeddings_.t());
+}
+
+KfdHeads::Level KfdHeads::level(size_t level, const at::Tensor& tokens, int64_t prefix_tokens, int64_t grid_height,
+                                int64_t grid_width, int64_t height, int64_t width) const {
+  const at::Tensor features = adapt(level, tokens.slice(1, prefix_tokens));
+  const at::Tensor grid =
+      (cosine(features) * logit_scale_).transpose(1, 2).reshape({tokens.size(0), 2, grid_height, grid_width});
   // The heads' convolutions with few channels run 1.4 (locator) to 2 times (classifier) as fast on this layout.
   return {features, at::upsample_bilinear2d(grid, {height, width}, /*align_corners=*/true)
                         .contiguous(at::MemoryFormat::ChannelsLast)};
@@ -111,14 +123,15 @@ at::Tensor KfdHeads::locate(const c10::List<at::Tensor>& maps) const {
   return locator.forward({maps}).toTensor();
 }
 
-NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermediates) const {
-  c10::List<at::Tensor> maps;
-  for (const Level& level : levels) {
-    maps.push_back(level.maps);
-  }
+at::Tensor KfdHeads::classify(const std::vector<Level>& levels) const {
   Module classifier = classifier_;
-  const at::Tensor shares = locate(maps);                      // (B,2,H,W), softmax over the classes
-  const at::Tensor p = classifier.forward({maps}).toTensor();  // (B,2)
+  return classifier.forward({maps_of(levels)}).toTensor();
+}
+
+NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermediates) const {
+  const c10::List<at::Tensor> maps = maps_of(levels);
+  const at::Tensor shares = locate(maps);  // (B,2,H,W), softmax over the classes
+  const at::Tensor p = classify(levels);
   NamedTensors outputs{{"p", p}, {"map", shares.select(1, 1)}};
   if (!intermediates) {
     return outputs;

@@ -24,6 +24,13 @@ class KfdHeads {
 
   const std::vector<int64_t>& taps() const { return taps_; }
   int64_t last_tap() const { return taps_.back(); }
+  double logit_scale() const { return logit_scale_; }
+  const at::Tensor& class_embeddings() const { return class_embeddings_; }  // (2,d)
+
+  // The adapter of one level: (...,D) -> F (...,d)
+  at::Tensor adapt(size_t level, const at::Tensor& tokens) const { return adapters_[level](tokens); }
+  // Cosine similarity with both class embeddings: (...,d) -> (...,2)
+  at::Tensor cosine(const at::Tensor& features) const;
 
   // One tap: tokens (B,N,D) after block taps()[level] -> M (B,2,H,W), logits of the two classes; class axis 0 =
   // pristine, 1 = deepfake. `features` (B,P,d) is F of the same level, before its rows are normalised.
@@ -38,6 +45,9 @@ class KfdHeads {
   // agree. Says in `info` what came of it: the feature "own-locator", or a warning.
   void choose_locator(const at::Device& device, ModelInfo& info);
 
+  // p (B,2), shares of the classes
+  at::Tensor classify(const std::vector<Level>& levels) const;
+
   // p (B,2) and map (B,H,W); with `intermediates` also S (B,2,H,W), F<i>, E, M<i> and P. The scripted children are
   // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p).
   NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
@@ -48,7 +58,7 @@ class KfdHeads {
   std::vector<int64_t> taps_;
   double logit_scale_;
   std::vector<Linear> adapters_;
-  at::Tensor class_embeddings_;  // (2,d)
+  at::Tensor class_embeddings_;
   Module locator_, classifier_;
   std::unique_ptr<KfdLocator> own_locator_;
   std::optional<Module> prompt_learner_;

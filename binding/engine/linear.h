@@ -31,6 +31,11 @@ class Linear {
   // residual + x W^T + b, fused where the kernel can
   at::Tensor added_to(const at::Tensor& residual, const at::Tensor& x) const;
 
+  // (out, in), row-major: a copy when prepacked
+  at::Tensor dense_weight() const { return prepacked_ ? weight_.to_dense() : weight_; }
+  const at::Tensor& bias() const { return bias_; }
+  bool prepacked() const { return prepacked_; }
+
  private:
   at::Tensor weight_;  // dense, or oneDNN's blocked layout when prepacked_
   at::Tensor bias_;

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "engine/kfd_heads.h"
 #include "engine/vit_plan.h"
 
 namespace kfd::engine {
+
+class FlowPlan;  // flow_plan.h
 
 class Model {
  public:
@@ -16,6 +19,10 @@ class Model {
   Module module;                  // runs as a whole only for kModule and plain_forward
   std::optional<VitPlan> vit;     // kVit, and kKfd's encoder
   std::optional<KfdHeads> heads;  // kKfd
+
+  // What flows need besides; made by flow_plan().
+  mutable std::mutex flow_mutex;
+  mutable std::shared_ptr<FlowPlan> flow_plan;
 
   bool walks_blocks() const { return vit.has_value(); }
 };

@@ -55,42 +55,6 @@ void collect_unknown(const Module& module, const std::string& prefix, const Name
   }
 }
 
-// A LayerNorm child; anything else that computes is unknown.
-NormReading read_norm_child(const Module& parent, const std::string& prefix, const std::string& name,
-                            const ModelOptions& options, std::vector<std::string>& unknown) {
-  const auto norm = child(parent, name);
-  if (!norm || does_nothing(*norm)) {
-    return {};
-  }
-  NormReading reading;
-  if (class_name(*norm).find("LayerNorm") != std::string::npos) {
-    reading = read_layer_norm(*norm, options);
-  }
-  if (!reading.present() || reading.eps <= 0) {
-    unknown.push_back(prefix + name + " (" + class_name(*norm) + ")");
-    return {};
-  }
-  return reading;
-}
-
-LinearReading read_linear(const Module& parent, const std::string& prefix, const std::string& name,
-                          std::vector<std::string>& unknown) {
-  LinearReading reading;
-  reading.module = child(parent, name);
-  if (!reading.module) {
-    unknown.push_back(prefix + name + " (missing)");
-    return reading;
-  }
-  const size_t before = unknown.size();
-  collect_unknown(*reading.module, prefix + name + ".", {"weight", "bias"}, unknown);
-  reading.weight = tensor_or_undefined(*reading.module, "weight");
-  reading.bias = tensor_or_undefined(*reading.module, "bias");
-  if (unknown.size() == before && (!reading.weight.defined() || reading.weight.dim() != 2)) {
-    unknown.push_back(prefix + name + " (" + class_name(*reading.module) + " without a 2-d weight)");
-  }
-  return reading;
-}
-
 at::Tensor read_layer_scale(const Module& block, const std::string& name, std::vector<std::string>& unknown) {
   const auto scale = child(block, name);
   if (!scale || does_nothing(*scale)) {
@@ -260,6 +224,41 @@ void add_block_features(const BlockReading& block, std::vector<std::string>& fea
 }
 
 }  // namespace
+
+NormReading read_norm_child(const Module& parent, const std::string& prefix, const std::string& name,
+                            const ModelOptions& options, std::vector<std::string>& unknown) {
+  const auto norm = child(parent, name);
+  if (!norm || does_nothing(*norm)) {
+    return {};
+  }
+  NormReading reading;
+  if (class_name(*norm).find("LayerNorm") != std::string::npos) {
+    reading = read_layer_norm(*norm, options);
+  }
+  if (!reading.present() || reading.eps <= 0) {
+    unknown.push_back(prefix + name + " (" + class_name(*norm) + ")");
+    return {};
+  }
+  return reading;
+}
+
+LinearReading read_linear(const Module& parent, const std::string& prefix, const std::string& name,
+                          std::vector<std::string>& unknown) {
+  LinearReading reading;
+  reading.module = child(parent, name);
+  if (!reading.module) {
+    unknown.push_back(prefix + name + " (missing)");
+    return reading;
+  }
+  const size_t before = unknown.size();
+  collect_unknown(*reading.module, prefix + name + ".", {"weight", "bias"}, unknown);
+  reading.weight = tensor_or_undefined(*reading.module, "weight");
+  reading.bias = tensor_or_undefined(*reading.module, "bias");
+  if (unknown.size() == before && (!reading.weight.defined() || reading.weight.dim() != 2)) {
+    unknown.push_back(prefix + name + " (" + class_name(*reading.module) + " without a 2-d weight)");
+  }
+  return reading;
+}
 
 std::optional<Module> child(const Module& module, const std::string& name) {
   if (!module.hasattr(name)) {

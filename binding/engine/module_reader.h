@@ -66,6 +66,14 @@ struct VitReading {
   std::vector<std::string> features;
 };
 
+// A LayerNorm child; not present where the child is absent or does nothing. Anything else that computes is added to
+// `unknown`.
+NormReading read_norm_child(const Module& parent, const std::string& prefix, const std::string& name,
+                            const ModelOptions& options, std::vector<std::string>& unknown);
+// A linear child; adds to `unknown` where it is missing or something else.
+LinearReading read_linear(const Module& parent, const std::string& prefix, const std::string& name,
+                          std::vector<std::string>& unknown);
+
 std::string activation_name(Activation activation);
 
 // Throws Error: kModelUnsupported (frozen, or children missing) or kModelMismatch (heads unknown or contradicted).

@@ -111,6 +111,13 @@ at::Tensor TokenStem::add_prefix_and_position(const at::Tensor& patches) const {
   return x;
 }
 
+std::string head_pooling(const Module& vit, bool has_class_token) {
+  if (vit.find_method("forward_head") && vit.hasattr("global_pool") && vit.attr("global_pool").isString()) {
+    return vit.attr("global_pool").toStringRef();
+  }
+  return computing_child(vit, "fc_norm") || !has_class_token ? "avg" : "token";
+}
+
 ClassHead::ClassHead(const VitReading& reading, const TokenStem& stem, std::vector<std::string>& features)
     : module_(reading.module),
       norm_(computing_child(reading.module, "norm")),
@@ -118,9 +125,10 @@ ClassHead::ClassHead(const VitReading& reading, const TokenStem& stem, std::vect
       head_(computing_child(reading.module, "head")),
       distillation_head_(computing_child(reading.module, "head_dist")),
       own_forward_head_(reading.module.find_method("forward_head").has_value()),
-      average_pool_(fc_norm_.has_value() || !stem.has_class_token()),
+      average_pool_(head_pooling(reading.module, stem.has_class_token()) != "token"),
       prefix_tokens_(stem.prefix_tokens()) {
   if (fc_norm_) features.emplace_back("fc-norm");
+  if (average_pool_ && stem.has_class_token()) features.emplace_back("average-pool");
 }
 
 at::Tensor ClassHead::operator()(const at::Tensor& tokens) const {

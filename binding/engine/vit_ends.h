@@ -38,6 +38,10 @@ class TokenStem {
   int64_t prefix_tokens_ = 0, grid_height_ = 0, grid_width_ = 0;
 };
 
+// How the head pools the tokens after norm: "token", "avg", or another of timm's names. timm's modules say it;
+// otherwise a head with fc_norm, or without a class token, averages the patches.
+std::string head_pooling(const Module& vit, bool has_class_token);
+
 // norm, pooling, fc_norm, head. Scripted timm modules do it by their own `forward_head`.
 class ClassHead {
  public:

@@ -24,6 +24,7 @@ class VitPlan {
   // `info`. Fills the vision transformer's fields of `info`. The module's weights are in float32 on `device`.
   VitPlan(const Module& module, const ModelOptions& options, const at::Device& device, ModelInfo& info);
 
+  const Module& module() const { return reading_.module; }
   const TokenStem& stem() const { return *stem_; }
   const ClassHead& head() const { return *head_; }
   const Block& block(int64_t index) const { return *blocks_[static_cast<size_t>(index)]; }

@@ -1,13 +1,15 @@
-// kfd_engine_bench --model VIT.pt [--kind vit|kfd] [--size 224] [--rounds 15] [--heads N] [--batch 1]
+// kfd_engine_bench --model VIT.pt [--kind vit|kfd] [--size 224] [--rounds 15] [--heads N] [--batch 1] [--flow 0|1|only]
 //
-// Median CPU time of one forward on one lane of one thread: the plain TorchScript forward, the engine's block walk, the
-// walk with class rows, and with class rows and contributions. All in one process, taking turns, so that whatever else
-// the machine does meets them alike. Prints JSON.
+// Median CPU time on one lane of one thread: the plain TorchScript forward, the engine's block walk, the walk with
+// class rows, and with class rows and contributions; and of whole attention flows (forward and one pass) of each
+// coefficient kind. All in one process, taking turns, so that whatever else the machine does meets them alike. Prints
+// JSON.
 #include <ATen/Parallel.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <future>
 #include <random>
 #include <string>
@@ -23,14 +25,15 @@ struct Arguments {
   ModelOptions options;
   int rounds = 15;
   int64_t batch = 1;
+  std::string flow = "1";
 };
 
 struct Contender {
   std::string name;
-  std::shared_ptr<Model> model;
-  Request request;
+  std::function<void(Executor&)> run;  // returns when the work is done
   std::vector<double> cpu_ms;
 };
+using Contenders = std::vector<Contender>;
 
 Arguments parse(int count, char** values) {
   Arguments arguments;
@@ -49,6 +52,8 @@ Arguments parse(int count, char** values) {
       arguments.options.heads = std::stoll(value);
     } else if (key == "--batch") {
       arguments.batch = std::max<int64_t>(1, std::stoll(value));
+    } else if (key == "--flow") {
+      arguments.flow = value;
     } else {
       throw Error(ErrorCode::kInvalidArgument, "unknown option " + key);
     }
@@ -70,15 +75,44 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// CPU time of the whole process, which during the job is the lane's alone.
-double run_once(Executor& executor, const Contender& contender) {
-  std::promise<Outcome> promise;
-  const double start = process_cpu_ms();
-  executor.submit(contender.model, contender.request, [&](Outcome outcome) { promise.set_value(std::move(outcome)); });
-  const Outcome outcome = promise.get_future().get();
+template <typename AnyOutcome, typename Call>
+AnyOutcome wait(const Call& call) {
+  std::promise<AnyOutcome> promise;
+  call([&](AnyOutcome outcome) { promise.set_value(std::move(outcome)); });
+  AnyOutcome outcome = promise.get_future().get();
   if (outcome.error) {
     throw *outcome.error;
   }
+  return outcome;
+}
+
+Contender forward_of(const std::string& name, const std::shared_ptr<Model>& model, const Request& request) {
+  return {name,
+          [=](Executor& executor) {
+            wait<Outcome>([&](Callback callback) { executor.submit(model, request, std::move(callback)); });
+          },
+          {}};
+}
+
+// A forward pass and one pass over it, all blocks.
+Contender flow_of(const std::string& name, const std::shared_ptr<Model>& model, const Request& request,
+                  const FlowOptions& options, const FlowPass& pass) {
+  return {name,
+          [=](Executor& executor) {
+            const auto flow = executor.flow(model, request, options);
+            wait<Outcome>([&](Callback callback) { flow->forward(std::move(callback)); });
+            wait<Outcome>([&](Callback callback) { flow->begin(pass, std::move(callback)); });
+            for (bool last = false; !last;) {
+              last = wait<BlockOutcome>([&](BlockCallback callback) { flow->next(std::move(callback)); }).event->last;
+            }
+          },
+          {}};
+}
+
+// CPU time of the whole process, which during the work is the lane's alone.
+double run_once(Executor& executor, const Contender& contender) {
+  const double start = process_cpu_ms();
+  contender.run(executor);
   return process_cpu_ms() - start;
 }
 
@@ -95,43 +129,87 @@ Request random_request(const Arguments& arguments) {
   return request;
 }
 
-std::vector<Contender> contenders(const Arguments& arguments) {
-  ModelOptions plain = arguments.options;
-  plain.plain_forward = true;
-  const auto torchscript = load_model(arguments.model, plain);
-  const auto engine = load_model(arguments.model, arguments.options);
-  const Request request = random_request(arguments);
-  Request rows = request;
-  rows.hooks.class_attention = true;
-  Request contributions = rows;
-  contributions.hooks.direction.assign(static_cast<size_t>(info(*engine).width), 0.5F);
-  return {{"torchscript", torchscript, request, {}},
-          {"engine", engine, request, {}},
-          {"engine_class_row", engine, rows, {}},
-          {"engine_class_row_contribution", engine, contributions, {}}};
+// One value 1, as the derivative of a logit or of a channel of the feature.
+FlowTarget unit_target(const Model& model, int64_t index) {
+  FlowTarget target;
+  const bool detector = info(model).kind == ModelKind::kKfd;
+  target.kind = detector ? FlowTarget::Kind::kFeature : FlowTarget::Kind::kLogits;
+  target.weights.assign(static_cast<size_t>(detector ? info(model).width : info(model).classes), 0.0F);
+  target.weights.at(static_cast<size_t>(index)) = 1;
+  return target;
 }
 
-void report(const Arguments& arguments, const std::vector<Contender>& all) {
-  const ModelInfo& model = info(*all[1].model);
-  std::printf(
-      "{\"threads\": 1, \"batch\": %lld, \"rounds\": %d, \"execution\": \"%s\", \"verification_error\": %.2e,\n",
-      static_cast<long long>(arguments.batch), arguments.rounds, model.execution.c_str(), model.verification_error);
-  std::printf(" \"cpu_ms\": {");
-  for (size_t i = 0; i < all.size(); ++i) {
-    std::printf("%s\"%s\": %.1f", i == 0 ? "" : ", ", all[i].name.c_str(), median(all[i].cpu_ms));
-  }
-  // Ratios are medians of ratios within a round: neighbours in time.
-  const auto ratio = [&](size_t numerator, size_t denominator) {
-    std::vector<double> ratios;
-    for (size_t round = 0; round < all[0].cpu_ms.size(); ++round) {
-      ratios.push_back(all[numerator].cpu_ms[round] / all[denominator].cpu_ms[round]);
+void add_flows(const std::shared_ptr<Model>& model, const Request& request, Contenders& all) {
+  const auto pass = [&](Coefficients coefficients, bool all_rows, int64_t targets) {
+    FlowPass made;
+    made.coefficients = coefficients;
+    made.all_rows = all_rows;
+    for (int64_t i = 0; i < targets; ++i) {
+      made.targets.push_back(unit_target(*model, i));
     }
-    return median(ratios);
+    return made;
   };
-  std::printf(
-      "},\n \"ratios\": {\"engine_vs_torchscript_fp32\": %.3f, \"class_row_overhead\": %.3f, "
-      "\"class_row_contribution_overhead\": %.3f}}\n",
-      ratio(0, 1), ratio(2, 1) - 1, ratio(3, 1) - 1);
+  const auto add = [&](const char* name, bool full, const FlowPass& made) {
+    all.push_back(flow_of(name, model, request, {full}, made));
+  };
+  add("flow_direct", false, pass(Coefficients::kDirect, false, 1));
+  add("flow_class_row", false, pass(Coefficients::kClassRow, false, 1));
+  add("flow_gradient", true, pass(Coefficients::kGradient, false, 1));
+  add("flow_gradient_2_targets", true, pass(Coefficients::kGradient, false, 2));
+  add("flow_all_rows", true, pass(Coefficients::kGradient, true, 1));
+  if (info(*model).kind == ModelKind::kKfd) {
+    FlowPass forgery;
+    forgery.all_rows = true;
+    forgery.targets.push_back({FlowTarget::Kind::kForgery, {}});
+    add("flow_forgery_all_rows", true, forgery);
+  }
+}
+
+Contenders contenders(const Arguments& arguments) {
+  const auto engine = load_model(arguments.model, arguments.options);
+  const Request request = random_request(arguments);
+  const ModelInfo& model = info(*engine);
+  std::fprintf(stderr, "%s, verification error %.2e\n", model.execution.c_str(), model.verification_error);
+  Contenders all{forward_of("engine", engine, request)};
+  if (arguments.flow != "only") {
+    ModelOptions plain = arguments.options;
+    plain.plain_forward = true;
+    Request rows = request;
+    rows.hooks.class_attention = true;
+    Request contributions = rows;
+    contributions.hooks.direction.assign(static_cast<size_t>(model.width), 0.5F);
+    all.push_back(forward_of("torchscript", load_model(arguments.model, plain), request));
+    all.push_back(forward_of("engine_class_row", engine, rows));
+    all.push_back(forward_of("engine_class_row_contribution", engine, contributions));
+  }
+  if (arguments.flow != "0") {
+    add_flows(engine, request, all);
+  }
+  return all;
+}
+
+// Ratios are medians of ratios within a round: neighbours in time.
+double ratio(const Contender& numerator, const Contender& denominator) {
+  std::vector<double> ratios;
+  for (size_t round = 0; round < numerator.cpu_ms.size(); ++round) {
+    ratios.push_back(numerator.cpu_ms[round] / denominator.cpu_ms[round]);
+  }
+  return median(ratios);
+}
+
+void report(const Arguments& arguments, const Contenders& all) {
+  std::printf("{\"threads\": 1, \"batch\": %lld, \"rounds\": %d,\n \"cpu_ms\": {",
+              static_cast<long long>(arguments.batch), arguments.rounds);
+  for (const Contender& contender : all) {
+    std::printf("%s\"%s\": %.1f", &contender == &all.front() ? "" : ", ", contender.name.c_str(),
+                median(contender.cpu_ms));
+  }
+  std::printf("},\n \"ratio_to_engine\": {");
+  for (const Contender& contender : all) {
+    std::printf("%s\"%s\": %.3f", &contender == &all.front() ? "" : ", ", contender.name.c_str(),
+                ratio(contender, all.front()));
+  }
+  std::printf("}}\n");
 }
 
 void bench(const Arguments& arguments) {

@@ -103,7 +103,7 @@ std::vector<Case> cases(const std::string& prefix) {
   }
   if (folders.empty()) {
     throw std::runtime_error("no reference case " + prefix + "* in " + settings().reference +
-                             ": run `python -m oracles.reference_vits --out <folder>` and pass --reference <folder>");
+                             ": run `python -m oracles --out <folder>` and pass --reference <folder>");
   }
   std::sort(folders.begin(), folders.end());
   std::vector<Case> all;

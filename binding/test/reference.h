@@ -1,4 +1,4 @@
-// Reads the cases that `python -m oracles.reference_vits` writes (format: python/oracles/case_writer.py), and small
+// Reads the cases that `python -m oracles` writes (format: python/oracles/case_writer.py), and small
 // helpers that every engine test uses.
 #pragma once
 
