@@ -3,6 +3,7 @@
 #include "convert.h"
 #include "errors.h"
 #include "executor_wrap.h"
+#include "flow_wrap.h"
 #include "job_wrap.h"
 #include "model_wrap.h"
 #include "walk_wrap.h"
@@ -37,6 +38,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     data.model_class = Napi::Persistent(ModelWrap::define(env));
     data.job_class = Napi::Persistent(JobWrap::define(env));
     data.walk_class = Napi::Persistent(WalkWrap::define(env));
+    data.flow_class = Napi::Persistent(FlowWrap::define(env));
     stop_at_exit(env);
     exports.Set("version", KFD_PACKAGE_VERSION);
     exports.Set("Executor", data.executor_class.Value());

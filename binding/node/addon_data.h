@@ -23,7 +23,7 @@ class AddonData {
   // work can no longer be finished.
   void stop_executors();
 
-  Napi::FunctionReference executor_class, model_class, job_class, walk_class;
+  Napi::FunctionReference executor_class, model_class, job_class, walk_class, flow_class;
 
   // Wrapped objects are made by us alone: create() lends the parts to the constructor for the length of one call, a
   // constructor called from JavaScript finds none and refuses.

@@ -26,6 +26,8 @@ engine::ExecutorOptions executor_options_from(const Napi::Value& value);
 engine::ModelOptions model_options_from(const Napi::Value& value);
 engine::InputSpec input_spec_from(const Napi::Value& value, const std::string& name);
 PinnedRequest request_from(const Napi::Value& value);
+engine::FlowPass flow_pass_from(const Napi::Value& value);
+engine::FlowOptions flow_options_from(const Napi::Value& value);  // undefined: the defaults
 PinnedImage image_from(const Napi::Value& image, const Napi::Value& crop);
 
 // Fresh Float32Arrays that belong to the caller.

@@ -1,5 +1,6 @@
 // JavaScript -> engine.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -108,6 +109,32 @@ engine::InputSpec input_spec(const ObjectReader& reader) {
   return spec;
 }
 
+std::vector<float> finite_floats_from(const Napi::Value& value, const std::string& name) {
+  std::vector<float> floats = floats_from(value, name);
+  if (floats.empty() ||
+      !std::all_of(floats.begin(), floats.end(), [](float number) { return std::isfinite(number); })) {
+    throw argument_error("a Float32Array of finite numbers", name, value);
+  }
+  return floats;
+}
+
+engine::FlowTarget flow_target_from(const ObjectReader& reader) {
+  using Kind = engine::FlowTarget::Kind;
+  engine::FlowTarget target;
+  const std::string kind = reader.one_of("kind", {"logits", "feature", "forgery", "class-token-forgery"});
+  target.kind = kind == "logits"    ? Kind::kLogits
+                : kind == "feature" ? Kind::kFeature
+                : kind == "forgery" ? Kind::kForgery
+                                    : Kind::kClassTokenForgery;
+  const bool is_weighted = target.kind == Kind::kLogits || target.kind == Kind::kFeature;
+  if (is_weighted) {
+    target.weights = finite_floats_from(reader.get("weights"), reader.path("weights"));
+  } else if (reader.has("weights")) {
+    throw argument_error("no weights beside the kind " + kind, reader.path("weights"), reader.get("weights"));
+  }
+  return target;
+}
+
 const std::initializer_list<std::string_view> kImageKeys = {"data", "width", "height"};
 const std::initializer_list<std::string_view> kInputKeys = {"width", "height", "fit", "mean", "std"};
 
@@ -166,6 +193,36 @@ PinnedImage image_from(const Napi::Value& image, const Napi::Value& crop) {
   result.image.has_crop = has_crop;
   result.image.crop = affine;
   return result;
+}
+
+engine::FlowPass flow_pass_from(const Napi::Value& value) {
+  const ObjectReader reader(value, "pass", {"coefficients", "allRows", "perHead", "baselines", "targets"});
+  engine::FlowPass pass;
+  const std::string coefficients = reader.one_of("coefficients", {"gradient", "class-row", "direct"});
+  pass.coefficients = coefficients == "gradient"    ? engine::Coefficients::kGradient
+                      : coefficients == "class-row" ? engine::Coefficients::kClassRow
+                                                    : engine::Coefficients::kDirect;
+  if (reader.has("allRows")) pass.all_rows = reader.boolean("allRows");
+  if (reader.has("perHead")) pass.per_head = reader.boolean("perHead");
+  if (reader.has("baselines")) pass.baselines = reader.boolean("baselines");
+  const Napi::Value targets = reader.get("targets");
+  if (!targets.IsArray() || targets.As<Napi::Array>().Length() == 0) {
+    throw argument_error("an array of at least one target", reader.path("targets"), targets);
+  }
+  const auto array = targets.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const std::string name = reader.path("targets") + "[" + std::to_string(i) + "]";
+    pass.targets.push_back(flow_target_from(ObjectReader(array.Get(i), name, {"kind", "weights"})));
+  }
+  return pass;
+}
+
+engine::FlowOptions flow_options_from(const Napi::Value& value) {
+  engine::FlowOptions options;
+  if (value.IsUndefined()) return options;
+  const ObjectReader reader(value, "options", {"full"});
+  if (reader.has("full")) options.full = reader.boolean("full");
+  return options;
 }
 
 PinnedRequest request_from(const Napi::Value& value) {

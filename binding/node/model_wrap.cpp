@@ -1,6 +1,7 @@
 #include "model_wrap.h"
 
 #include "errors.h"
+#include "flow_wrap.h"
 #include "job_wrap.h"
 #include "walk_wrap.h"
 
@@ -16,6 +17,7 @@ Napi::Function ModelWrap::define(Napi::Env env) {
   return DefineClass(env, "Model",
                      {InstanceMethod<&ModelWrap::run>("run", napi_enumerable),
                       InstanceMethod<&ModelWrap::walk>("walk", napi_enumerable),
+                      InstanceMethod<&ModelWrap::flow>("flow", napi_enumerable),
                       InstanceMethod<&ModelWrap::dispose>("dispose", napi_enumerable)});
 }
 
@@ -64,6 +66,15 @@ Napi::Value ModelWrap::walk(const Napi::CallbackInfo& info) {
     require_tag(info, kTag, "Model");
     PinnedRequest pinned = request_from(info[0]);
     return WalkWrap::start(info.Env(), parts_.executor, model(), std::move(pinned));
+  });
+}
+
+Napi::Value ModelWrap::flow(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    require_tag(info, kTag, "Model");
+    PinnedRequest pinned = request_from(info[0]);
+    const engine::FlowOptions options = flow_options_from(info[1]);
+    return FlowWrap::start(info.Env(), parts_.executor, model(), std::move(pinned), options);
   });
 }
 

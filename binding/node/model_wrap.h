@@ -1,4 +1,4 @@
-// A loaded model: `info`, `run()`, `walk()`, `dispose()`.
+// A loaded model: `info`, `run()`, `walk()`, `flow()`, `dispose()`.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  private:
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value walk(const Napi::CallbackInfo& info);
+  Napi::Value flow(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
   std::shared_ptr<engine::Model> model() const;
 

@@ -1,5 +1,6 @@
 import { KfdError, throwIfAborted } from '../errors.js';
 import { callerOf, withCaller } from './callerStack.js';
+import { EngineFlow } from './flow.js';
 import { loadAddon } from './loader.js';
 import { planThreads, type ThreadOptions, type ThreadPlan } from './threads.js';
 import type {
@@ -114,6 +115,22 @@ export class EngineModel {
       }
     } catch (error) {
       throw withCaller(error, caller, signal);
+    }
+  }
+
+  /**
+   * Prepares one forward pass for attention flows; its forward() runs it, and pixels stay pinned until then.
+   * @param options.full keep what gradient passes, all rows and baselines need (default true); without it only
+   *   class-row and direct passes of the class row can follow, at the memory of a plain forward pass
+   * @throws KfdError ERR_KFD_INVALID_ARGUMENT, ERR_KFD_MODEL_UNSUPPORTED (blocks whose attention is not known),
+   *   ERR_KFD_DISPOSED
+   */
+  flow(request: NativeRequest, options?: { full?: boolean }): EngineFlow {
+    const caller = callerOf();
+    try {
+      return new EngineFlow(this.native.flow(nativeRequest(request), options));
+    } catch (error) {
+      throw withCaller(error, caller);
     }
   }
 

@@ -128,10 +128,37 @@ export interface NativeWalk {
   close(): void;
 }
 
+/** What is explained, as the derivative of a scalar Y; see FlowTarget in engine.h. */
+export interface NativeFlowTarget {
+  kind: 'logits' | 'feature' | 'forgery' | 'class-token-forgery';
+  /** For `logits` C or B*C values, for `feature` D or B*D; else absent. */
+  weights?: Float32Array;
+}
+
+export interface NativeFlowPass {
+  coefficients: 'gradient' | 'class-row' | 'direct';
+  /** Decompose every token row, not only the class token's. */
+  allRows?: boolean;
+  perHead?: boolean;
+  baselines?: boolean;
+  targets: readonly NativeFlowTarget[];
+}
+
+/** One forward pass kept for reverse passes; names and shapes of the arrays: class Flow in engine.h. */
+export interface NativeFlow {
+  forward(): Promise<RunResult>;
+  begin(pass: NativeFlowPass): Promise<RunResult>;
+  /** The next block of the pass; null when the pass is over. One call at a time. */
+  next(): Promise<BlockEvent | null>;
+  close(): void;
+}
+
 export interface NativeModel {
   readonly info: ModelInfo;
   run(request: NativeRequest): NativeJob;
   walk(request: NativeRequest): NativeWalk;
+  /** `full` (default true): keep what gradient passes, all rows and baselines need. */
+  flow(request: NativeRequest, options?: { full?: boolean }): NativeFlow;
   /** Drops the reference; running jobs finish first. */
   dispose(): void;
 }

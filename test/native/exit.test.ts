@@ -41,6 +41,8 @@ describe('the end of the process', () => {
     { mode: 'dispose', code: 0, stdout: /^ERR_KFD_(DISPOSED|ABORTED)\ndisposed\n$/ },
     { mode: 'dispose-and-exit', code: 9, stdout: /^$/ },
     { mode: 'parked-walk', code: 0, stdout: /^$/ },
+    { mode: 'parked-flow', code: 0, stdout: /^$/ },
+    { mode: 'exit-in-flow', code: 11, stdout: /^$/ },
     { mode: 'exit-in-callback', code: 10, stdout: /^$/ },
   ];
   for (const { mode, code, stdout, stderr } of cases) {

@@ -19,6 +19,7 @@ if (mode === 'return') {
   work.catch((error: unknown) => say((error as { code: string }).code));
 }
 
+const flow = model.flow({ tensor: slowTensor(256) });
 const walk = model.blocks({ tensor: slowTensor(1024) });
 const afterSomeWork = 30;
 switch (mode) {
@@ -52,6 +53,13 @@ switch (mode) {
     break;
   case 'parked-walk': // a walk between two blocks keeps nothing alive
     await walk.next();
+    break;
+  case 'parked-flow': // nor does a flow between two passes
+    await flow.forward();
+    break;
+  case 'exit-in-flow':
+    void flow.forward();
+    setTimeout(() => process.exit(11), afterSomeWork);
     break;
   case 'exit-in-callback':
     void model.run({ image: rampImage(48, 48) }).finally(() => process.exit(10));

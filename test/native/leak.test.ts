@@ -9,6 +9,7 @@ import { modelOf, readCase } from './reference.js';
 interface Report {
   module: Growth;
   vit: Growth;
+  flow: Growth;
   threads: { before: number; most: number; after: number };
   stats: ExecutorStats;
 }
@@ -33,9 +34,12 @@ describe('memory', () => {
   it('transformers with block streams that are left early leave less than 4 KiB each', () =>
     assert.ok(report.vit.rss < 4096, `${report.vit.rss.toFixed(0)} bytes of resident memory a round`));
 
+  it('attention flows, closed, dropped or aborted, leave less than 4 KiB each', () =>
+    assert.ok(report.flow.rss < 4096, `${report.flow.rss.toFixed(0)} bytes of resident memory a round`));
+
   it('pinned pixels and results are released', () => {
     // A round pins 12 KiB of pixels two or three times.
-    for (const { arrayBuffers, external } of [report.module, report.vit]) {
+    for (const { arrayBuffers, external } of [report.module, report.vit, report.flow]) {
       assert.ok(arrayBuffers < 256, `${arrayBuffers} bytes of array buffers a round`);
       assert.ok(external < 512, `${external} bytes of external memory a round`);
     }

@@ -44,6 +44,24 @@ async function vitRound(): Promise<void> {
   model.dispose();
 }
 
+const target = { kind: 'logits', weights: new Float32Array(10).fill(1) } as const;
+
+/** Two passes, the second left early; now a closed flow, now one that the garbage collector must close. */
+async function flowRound(model: EngineModel, round: number): Promise<void> {
+  const flow = model.flow({ image: rampImage(64, 64) });
+  await flow.forward();
+  for (const coefficients of ['direct', 'gradient'] as const) {
+    await flow.begin({ coefficients, targets: [target] });
+    for await (const event of flow.events()) if (event.block === 1) break;
+  }
+  if (round % 2 === 0) flow.close();
+  const aborted = new AbortController();
+  const other = model.flow({ image: rampImage(64, 64) });
+  const running = other.forward({ signal: aborted.signal });
+  aborted.abort();
+  await running.catch(() => undefined);
+}
+
 async function settledMemory(): Promise<NodeJS.MemoryUsage> {
   for (let i = 0; i < 3; i++) {
     gc?.();
@@ -65,12 +83,16 @@ function slope(samples: readonly number[], roundsBetween: number): number {
   return slopes[slopes.length >> 1] ?? NaN;
 }
 
-async function growth(round: () => Promise<void>, warmUp: number, rounds: number): Promise<Growth> {
-  for (let i = 0; i < warmUp; i++) await round();
+async function growth(
+  round: (index: number) => Promise<void>,
+  warmUp: number,
+  rounds: number,
+): Promise<Growth> {
+  for (let i = 0; i < warmUp; i++) await round(i);
   const samples = [await settledMemory()];
   const roundsBetween = rounds / 10;
   for (let i = 1; i <= rounds; i++) {
-    await round();
+    await round(i);
     if (i % roundsBetween === 0) samples.push(await settledMemory());
   }
   // What V8 counts is exact, so first against last is enough; resident memory moves in steps.
@@ -86,6 +108,9 @@ async function growth(round: () => Promise<void>, warmUp: number, rounds: number
 const module = await growth(moduleRound, 200, 2000);
 const vit = await growth(vitRound, 100, 400);
 
+const flowModel = await engine.load(vitPath, vitOptions);
+const flow = await growth((index) => flowRound(flowModel, index), 100, 400);
+
 // Dropped without dispose(): the garbage collector must release models and end the lanes of engines too.
 const threadCount = (): number => readdirSync('/proc/self/task').length;
 const threadsBefore = threadCount();
@@ -97,5 +122,5 @@ for (let i = 0; i < 10; i++) {
 }
 for (let i = 0; i < 20 && threadCount() > threadsBefore; i++) await settledMemory();
 const threads = { before: threadsBefore, most: mostThreads, after: threadCount() };
-process.stdout.write(`${JSON.stringify({ module, vit, threads, stats: engine.stats() })}\n`);
+process.stdout.write(`${JSON.stringify({ module, vit, flow, threads, stats: engine.stats() })}\n`);
 await engine.dispose();

@@ -19,7 +19,7 @@ export function referenceFolder(): string {
   const folder = process.env['KFD_REFERENCE'] ?? path.join(packageRoot(), 'build', 'reference');
   if (!existsSync(folder)) {
     throw new Error(
-      `No reference cases at ${folder}: npm test writes them, or, in python/: python -m oracles.reference_vits --out ${folder}`,
+      `No reference cases at ${folder}: npm test writes them, or, in python/: python -m oracles --out ${folder}`,
     );
   }
   return folder;
@@ -64,18 +64,22 @@ export function inputOf(found: ReferenceCase): InputSpec {
   return { width: size('width'), height: size('height'), fit, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
 }
 
-/** Largest difference over largest reference value; infinite where the shapes differ. */
-export function relativeError(actual: FloatArray | undefined, expected: FloatArray): number {
-  if (actual === undefined || actual.shape.join() !== expected.shape.join()) return Infinity;
+/** Largest difference between two arrays; infinite where the shapes differ or a value is not a number. */
+export function largestDifference(actual: FloatArray | undefined, expected: FloatArray): number {
+  if (actual?.shape.join() !== expected.shape.join()) return Infinity;
   let difference = 0;
-  let largest = 0;
   for (const [i, value] of expected.data.entries()) {
     const error = Math.abs((actual.data[i] ?? NaN) - value);
     if (Number.isNaN(error)) return Infinity;
     difference = Math.max(difference, error);
-    largest = Math.max(largest, Math.abs(value));
   }
-  return difference / largest;
+  return difference;
+}
+
+/** Largest difference over largest reference value; infinite where the shapes differ. */
+export function relativeError(actual: FloatArray | undefined, expected: FloatArray): number {
+  const largest = expected.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return largestDifference(actual, expected) / largest;
 }
 
 /** A grey ramp, enough where only the path of the pixels matters. */

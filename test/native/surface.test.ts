@@ -58,6 +58,8 @@ describe('native surface', () => {
   it('options: types.ts and engine.h have the same members', () => {
     assert.deepEqual(interfaceMembers('ExecutorOptions'), structMembers('ExecutorOptions'));
     assert.deepEqual(interfaceMembers('NativeModelOptions'), structMembers('ModelOptions'));
+    assert.deepEqual(interfaceMembers('NativeFlowPass'), structMembers('FlowPass'));
+    assert.deepEqual(interfaceMembers('NativeFlowTarget'), structMembers('FlowTarget'));
   });
 
   it('the addon exports what NativeAddon lists and nothing else', () => {
@@ -94,6 +96,9 @@ describe('native surface', () => {
     assert.deepEqual(methodsOf(walk).sort(), interfaceMembers('NativeWalk'));
     assert.deepEqual(Object.keys((await walk.next()) ?? {}).sort(), interfaceMembers('BlockEvent'));
     walk.close();
+    const flow = model.flow({ image });
+    assert.deepEqual(methodsOf(flow).sort(), interfaceMembers('NativeFlow'));
+    flow.close();
     await executor.shutdown();
   });
 

@@ -7,6 +7,15 @@ const { modelPath, mode } = workerData as { modelPath: string; mode: 'once' | 'f
 const engine = await Engine.create({ lanes: 1, threadsPerLane: 1 });
 const input = { width: 48, height: 48, fit: 'stretch', mean: [0, 0, 0], std: [1, 1, 1] } as const;
 const model = await engine.load(modelPath, { kind: 'vit', input });
+
+async function gradientFlow(): Promise<void> {
+  using flow = model.flow({ tensor: slowTensor(16) });
+  await flow.forward();
+  const target = { kind: 'logits', weights: new Float32Array(10).fill(1) } as const;
+  await flow.begin({ coefficients: 'gradient', targets: [target] });
+  for await (const event of flow.events()) if (event.last) return;
+}
+
 const { arrays } = await model.run({ image: rampImage(48, 48) });
 parentPort?.postMessage(arrays['logits']?.data);
 if (mode === 'once') {
@@ -18,6 +27,7 @@ if (mode === 'once') {
       model.run({ tensor: slowTensor(128) }),
       model.run({ image: rampImage(48, 48) }),
       model.blocks({ tensor: slowTensor(64) }).next(),
+      gradientFlow(),
     ]);
   }
 }
