@@ -7,6 +7,7 @@ Lines of index.txt, words separated by blanks:
     f32|u8 NAME FILE DIM...            an array, row-major
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ class CaseWriter:
     def model(self, name: str, module: torch.jit.ScriptModule) -> None:
         module.save(str(self.folder / f"{name}.pt"))
         self.lines.append(f"model {name} {name}.pt")
+
+    def existing_model(self, name: str, file: Path) -> None:
+        """A model that lies elsewhere; it is named by its path from the case's folder, not copied."""
+        self.lines.append(f"model {name} {os.path.relpath(file.resolve(), self.folder.resolve())}")
 
     def set(self, key: str, value: object) -> None:
         self.lines.append(f"set {key} {value}")

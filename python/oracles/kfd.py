@@ -82,11 +82,11 @@ class PromptLearner(nn.Module):
 
 
 class KFD(nn.Module):
-    def __init__(self, with_prompts: bool):
+    def __init__(self, with_prompts: bool, embedding: int = EMBEDDING):
         super().__init__()
         self.encoder = Encoder(CONFIG)
-        self.adapters = nn.ModuleList([nn.Linear(CONFIG.dim, EMBEDDING) for _ in TAPS])
-        self.register_buffer("class_embeddings", F.normalize(torch.randn(2, EMBEDDING), dim=1))
+        self.adapters = nn.ModuleList([nn.Linear(CONFIG.dim, embedding) for _ in TAPS])
+        self.register_buffer("class_embeddings", F.normalize(torch.randn(2, embedding), dim=1))
         self.locator = Locator(len(TAPS)) if with_prompts else PublishedLocator(len(TAPS))
         self.classifier = Classifier(len(TAPS))
         if with_prompts:
@@ -118,10 +118,10 @@ class KFD(nn.Module):
         return self.classifier(maps), self.locator(maps)
 
 
-def make_kfd(seed: int, with_prompts: bool) -> KFD:
+def make_kfd(seed: int, with_prompts: bool, embedding: int = EMBEDDING) -> KFD:
     """Seeded, in eval mode; batch-norm statistics are not the neutral ones."""
     torch.manual_seed(seed)
-    model = KFD(with_prompts)
+    model = KFD(with_prompts, embedding)
     model.encoder.load_state_dict(
         {k: v for k, v in make_vit(CONFIG, seed).state_dict().items() if not k.startswith("head.")}
     )

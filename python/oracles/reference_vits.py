@@ -1,9 +1,8 @@
-"""Writes every reference case of the C++ engine tests: `python -m oracles.reference_vits --out build/reference`.
+"""Writes the reference cases of the plain engine: outputs and hooks of small models (`python -m oracles`).
 
 Expected values are computed in float64 from the float32 weights, so a float32 error of 1e-5 means what it says.
 """
 
-import argparse
 import copy
 import warnings
 from pathlib import Path
@@ -30,7 +29,7 @@ VARIATIONS: dict[str, tuple[VitConfig, list[str]]] = {
     "non_square": (VitConfig(height=32, width=72, registers=2), ["non-square-grid", "register-tokens"]),
     "patch_positions": (
         VitConfig(position="patches", fc_norm=True, registers=1),
-        ["pos-embed-without-class", "fc-norm", "register-tokens"],
+        ["pos-embed-without-class", "fc-norm", "average-pool", "register-tokens"],
     ),
     "qk_norm": (VitConfig(qk_norm=True, qkv_bias=False, activation="gelu_tanh"), ["qk-norm"]),
     "attention_norm": (VitConfig(attention_norm=True), ["attn-norm"]),
@@ -223,21 +222,12 @@ def write_module(root: Path) -> None:
     case.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+def write(root: Path) -> None:
     for i, (name, (config, features)) in enumerate(VARIATIONS.items()):
-        write_variation(arguments.out, name, config, features, seed=i + 1)
-    write_black_boxes(arguments.out)
-    write_unknown_attention(arguments.out)
-    write_refused(arguments.out)
-    write_kfd(arguments.out)
-    write_module(arguments.out)
-    pictures.write(arguments.out)
-    print(f"reference cases written to {arguments.out}: {len(list(arguments.out.glob('*/index.txt')))}")
-
-
-if __name__ == "__main__":
-    main()
+        write_variation(root, name, config, features, seed=i + 1)
+    write_black_boxes(root)
+    write_unknown_attention(root)
+    write_refused(root)
+    write_kfd(root)
+    write_module(root)
+    pictures.write(root)
