@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   'ERR_KFD_MODEL_UNSUPPORTED', // it loads, but is frozen or of an unknown shape
   'ERR_KFD_MODEL_MISMATCH', // manifest or options contradict the module
   'ERR_KFD_INVALID_ARGUMENT', // an API argument is malformed
+  'ERR_KFD_NOT_FINITE', // the network computed NaN or infinity
   'ERR_KFD_QUEUE_FULL', // the engine's bounded queue is full
   'ERR_KFD_ABORTED', // cancelled by an AbortSignal
   'ERR_KFD_DISPOSED', // the object was disposed

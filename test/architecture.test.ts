@@ -7,7 +7,19 @@ import { packageRoot } from '../lib/native/config.js';
  * The dependency rule of design section 3. Data flows from left to right through lib/'s folders; a folder imports only
  * what stands before it, and nothing imports cli/.
  */
-const LIB_ORDER = ['native', 'setup', 'data', 'image', 'face', 'vit', 'kfd', 'report', 'cli'];
+const LIB_ORDER = [
+  'native',
+  'setup',
+  'data',
+  'image',
+  'face',
+  'daam',
+  'vit',
+  'kfd',
+  'faithfulness',
+  'report',
+  'cli',
+];
 const BINDING_ALLOWED: Record<string, string[]> = {
   core: ['core'],
   engine: ['engine', 'core'],

@@ -3,8 +3,23 @@ import type { FloatArray } from '../native/types.js';
 
 /**
  * The .npy format of NumPy (format versions 1 to 3), C order, little endian: what researchers read and write without
- * us. Values come out as float32; an array that float32 cannot hold exactly enough (int64, complex, objects) is refused.
+ * us. Numbers come out as float32; an array that float32 cannot hold exactly enough (int64, complex, objects) is refused.
+ * Bytes (`|u1`) are also written, and texts (`<U`) are read and written apart, by `parseNpyTexts`.
  */
+
+/** Written as `|u1`. */
+export interface ByteArray {
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** Written as `<Un`, n the longest text in code points. */
+export interface TextArray {
+  readonly shape: readonly number[];
+  readonly data: readonly string[];
+}
+
+export type NpyArray = FloatArray | ByteArray | TextArray;
 
 const MAGIC = '\x93NUMPY';
 const HEADER_ALIGNMENT = 64;
@@ -38,7 +53,8 @@ const VALUE_TYPES: Readonly<Record<string, ValueType>> = {
 };
 
 interface NpyHeader {
-  valueType: ValueType;
+  /** NumPy's spelling of the type, e.g. `<f4`. */
+  descriptor: string;
   shape: number[];
   /** Byte offset of the first value. */
   dataOffset: number;
@@ -64,13 +80,6 @@ function readHeader(bytes: Uint8Array, name: string): NpyHeader {
   if (descriptor === undefined || fortranOrder === undefined || shapeText === undefined) {
     throw formatError(name, `the header cannot be understood: ${header.trim().slice(0, 80)}`);
   }
-  const valueType = VALUE_TYPES[descriptor];
-  if (valueType === undefined) {
-    throw formatError(
-      name,
-      `expected values of type ${Object.keys(VALUE_TYPES).join(', ')} but received '${descriptor}'.`,
-    );
-  }
   const shape = shapeText
     .split(',')
     .map((part) => part.trim())
@@ -79,20 +88,16 @@ function readHeader(bytes: Uint8Array, name: string): NpyHeader {
   if (fortranOrder === 'True' && shape.length > 1) {
     throw formatError(name, 'expected C order but received Fortran order.');
   }
-  return { valueType, shape, dataOffset };
+  return { descriptor, shape, dataOffset };
 }
 
-/**
- * Reads one .npy array.
- *
- * @param bytes the whole file
- * @param name what to call it in messages
- * @throws KfdError ERR_KFD_TENSOR_FORMAT
- */
-export function parseNpy(bytes: Uint8Array, name = 'array'): FloatArray {
-  const { valueType, shape, dataOffset } = readHeader(bytes, name);
-  const count = shape.reduce((product, size) => product * size, 1);
-  const expected = count * valueType.bytes;
+function valueBytes(
+  bytes: Uint8Array,
+  { shape, dataOffset }: NpyHeader,
+  size: number,
+  name: string,
+): DataView {
+  const expected = countOf(shape) * size;
   const received = bytes.length - dataOffset;
   if (!Number.isSafeInteger(expected) || expected !== received) {
     throw formatError(
@@ -100,27 +105,102 @@ export function parseNpy(bytes: Uint8Array, name = 'array'): FloatArray {
       `shape (${shape.join(', ')}) needs ${expected} bytes of values but ${received} follow.`,
     );
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset + dataOffset, received);
-  const data = new Float32Array(count);
-  for (let index = 0; index < count; index += 1) data[index] = valueType.read(view, index * valueType.bytes);
-  return { shape, data };
+  return new DataView(bytes.buffer, bytes.byteOffset + dataOffset, received);
 }
 
-/** Writes one array as .npy version 1, float32, C order. */
-export function formatNpy(array: FloatArray): Uint8Array {
+const countOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+
+/**
+ * Reads one .npy array of numbers.
+ *
+ * @param bytes the whole file
+ * @param name what to call it in messages
+ * @throws KfdError ERR_KFD_TENSOR_FORMAT
+ */
+export function parseNpy(bytes: Uint8Array, name = 'array'): FloatArray {
+  const header = readHeader(bytes, name);
+  const valueType = VALUE_TYPES[header.descriptor];
+  if (valueType === undefined) {
+    throw formatError(
+      name,
+      `expected values of type ${Object.keys(VALUE_TYPES).join(', ')} but received '${header.descriptor}'.`,
+    );
+  }
+  const view = valueBytes(bytes, header, valueType.bytes, name);
+  const data = new Float32Array(countOf(header.shape));
+  for (let index = 0; index < data.length; index += 1)
+    data[index] = valueType.read(view, index * valueType.bytes);
+  return { shape: header.shape, data };
+}
+
+const BYTES_PER_CODE_POINT = 4;
+
+/**
+ * Reads one .npy array of texts (`<Un`: UCS-4, padded with zeros).
+ *
+ * @throws KfdError ERR_KFD_TENSOR_FORMAT
+ */
+export function parseNpyTexts(bytes: Uint8Array, name = 'array'): TextArray {
+  const header = readHeader(bytes, name);
+  const length = Number(/^<U(\d+)$/.exec(header.descriptor)?.[1] ?? NaN);
+  if (Number.isNaN(length))
+    throw formatError(name, `expected texts (<U) but received '${header.descriptor}'.`);
+  const view = valueBytes(bytes, header, length * BYTES_PER_CODE_POINT, name);
+  const data = Array.from({ length: countOf(header.shape) }, (_, index) => {
+    let text = '';
+    for (let position = 0; position < length; position += 1) {
+      const point = view.getUint32((index * length + position) * BYTES_PER_CODE_POINT, true);
+      if (point > 0x10ffff) throw formatError(name, `${point} is no Unicode code point.`);
+      if (point !== 0) text += String.fromCodePoint(point);
+    }
+    return text;
+  });
+  return { shape: header.shape, data };
+}
+
+interface Encoded {
+  descriptor: string;
+  bytes: Uint8Array;
+}
+
+function encodeTexts(texts: readonly string[]): Encoded {
+  const points = texts.map((text) => Array.from(text, (character) => character.codePointAt(0) ?? 0));
+  const length = Math.max(1, ...points.map((of) => of.length));
+  const bytes = new Uint8Array(texts.length * length * BYTES_PER_CODE_POINT);
+  const view = new DataView(bytes.buffer);
+  points.forEach((of, index) =>
+    of.forEach((point, position) =>
+      view.setUint32((index * length + position) * BYTES_PER_CODE_POINT, point, true),
+    ),
+  );
+  return { descriptor: `<U${length}`, bytes };
+}
+
+function encodeValues(data: NpyArray['data']): Encoded {
+  if (data instanceof Uint8Array) return { descriptor: '|u1', bytes: data };
+  if (!(data instanceof Float32Array)) return encodeTexts(data);
+  const bytes = new Uint8Array(data.length * 4);
+  const view = new DataView(bytes.buffer);
+  data.forEach((value, index) => view.setFloat32(index * 4, value, true));
+  return { descriptor: '<f4', bytes };
+}
+
+/** Writes one array as .npy version 1, C order: float32, bytes or texts. */
+export function formatNpy(array: NpyArray): Uint8Array {
+  const { descriptor, bytes: values } = encodeValues(array.data);
   const shape = array.shape.length === 1 ? `${String(array.shape[0])},` : array.shape.join(', ');
-  const dictionary = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}), }`;
+  const dictionary = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': (${shape}), }`;
   // numpy pads the header with blanks and ends it with a newline so that the values start aligned
   const unpadded = MAGIC.length + 4 + dictionary.length + 1;
   const padding = (HEADER_ALIGNMENT - (unpadded % HEADER_ALIGNMENT)) % HEADER_ALIGNMENT;
   const header = dictionary + ' '.repeat(padding) + '\n';
   const dataOffset = MAGIC.length + 4 + header.length;
-  const bytes = new Uint8Array(dataOffset + array.data.length * 4);
+  const bytes = new Uint8Array(dataOffset + values.length);
   bytes.set(Buffer.from(MAGIC, 'latin1'), 0);
   const view = new DataView(bytes.buffer);
   view.setUint8(6, 1);
   view.setUint16(8, header.length, true);
   bytes.set(Buffer.from(header, 'latin1'), 10);
-  array.data.forEach((value, index) => view.setFloat32(dataOffset + index * 4, value, true));
+  bytes.set(values, dataOffset);
   return bytes;
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { unzipSync, zipSync } from 'fflate';
 import { KfdError } from '../errors.js';
 import type { FloatArray, NamedArrays } from '../native/types.js';
-import { formatNpy, parseNpy } from './npy.js';
+import { formatNpy, parseNpy, type NpyArray } from './npy.js';
 import { writeFileAtomically } from './writeFileAtomically.js';
 
 /** Refuse archives that would unpack to more than this (a zip can promise anything). */
@@ -16,22 +16,21 @@ async function readBytes(file: string): Promise<Uint8Array> {
     throw new KfdError(
       missing ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ',
       missing ? `${file} does not exist.` : `${file} cannot be read: ${(cause as Error).message}`,
-      { hint: 'Give the path of an .npz file.', cause },
+      { hint: 'Give the path of an .npy or .npz file.', cause },
     );
   }
 }
 
 /**
- * Reads every array of an .npz file (a zip of .npy files) as float32.
+ * The members of an .npz file (a zip of .npy files), by name without `.npy`, not yet parsed.
  *
  * @throws KfdError ERR_KFD_FILE_NOT_FOUND, ERR_KFD_FILE_READ or ERR_KFD_TENSOR_FORMAT
  */
-export async function readNpz(file: string): Promise<NamedArrays> {
+export async function readNpzMembers(file: string): Promise<ReadonlyMap<string, Uint8Array>> {
   const bytes = await readBytes(file);
   let unpacked = 0;
-  let entries: Record<string, Uint8Array>;
   try {
-    entries = unzipSync(bytes, {
+    const entries = unzipSync(bytes, {
       filter: ({ originalSize, name }) => {
         unpacked += originalSize;
         if (unpacked > MAX_UNPACKED_BYTES)
@@ -39,6 +38,9 @@ export async function readNpz(file: string): Promise<NamedArrays> {
         return name.endsWith('.npy');
       },
     });
+    return new Map(
+      Object.entries(entries).map(([name, content]) => [name.slice(0, -'.npy'.length), content]),
+    );
   } catch (cause) {
     throw new KfdError(
       'ERR_KFD_TENSOR_FORMAT',
@@ -46,12 +48,27 @@ export async function readNpz(file: string): Promise<NamedArrays> {
       { hint: 'Write it with numpy.savez.', cause },
     );
   }
+}
+
+/**
+ * Reads every array of an .npz file as float32.
+ *
+ * @throws KfdError ERR_KFD_FILE_NOT_FOUND, ERR_KFD_FILE_READ or ERR_KFD_TENSOR_FORMAT
+ */
+export async function readNpz(file: string): Promise<NamedArrays> {
+  const members = await readNpzMembers(file);
   return Object.fromEntries(
-    Object.entries(entries).map(([name, content]) => {
-      const key = name.slice(0, -'.npy'.length);
-      return [key, parseNpy(content, `${file}: ${key}`)];
-    }),
+    [...members].map(([key, content]) => [key, parseNpy(content, `${file}: ${key}`)]),
   );
+}
+
+/**
+ * Reads the one array of an .npy file as float32.
+ *
+ * @throws KfdError ERR_KFD_FILE_NOT_FOUND, ERR_KFD_FILE_READ or ERR_KFD_TENSOR_FORMAT
+ */
+export async function readNpy(file: string): Promise<FloatArray> {
+  return parseNpy(await readBytes(file), file);
 }
 
 /**
@@ -76,7 +93,7 @@ export async function readNpzArray(file: string, key: string): Promise<FloatArra
 }
 
 /** Writes arrays as .npz, stored without compression (float32 noise does not shrink), whole or not at all. */
-export async function writeNpz(file: string, arrays: NamedArrays): Promise<void> {
+export async function writeNpz(file: string, arrays: Readonly<Record<string, NpyArray>>): Promise<void> {
   const entries = Object.entries(arrays).map(([name, array]) => [`${name}.npy`, formatNpy(array)] as const);
   await writeFileAtomically(file, zipSync(Object.fromEntries(entries), { level: 0 }));
 }

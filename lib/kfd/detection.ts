@@ -1,3 +1,5 @@
+import type { AttentionFlow } from '../daam/attentionFlow.js';
+import type { FlowSummary } from '../daam/summary.js';
 import type { KfdError } from '../errors.js';
 import type { Box, Point } from '../face/face.js';
 import type { RegionStatistics } from '../face/regions.js';
@@ -20,6 +22,8 @@ export interface FaceDetection {
   threshold: number;
   /** The map's mean and share in each named region, highest mean first; empty where the crop is not canonical. */
   regions: readonly RegionStatistics[];
+  /** With the option `flow` only, one a target: when the decision forms, and the exact split. The maps: `flows`. */
+  flow?: readonly FlowSummary[];
 }
 
 /** The localisation map of one face: the probability of forgery at every pixel of the network's input. */
@@ -44,8 +48,8 @@ export interface DetectedModel {
 }
 
 /**
- * The result for one input, schema `kfd.detection/1`: JSON.stringify gives exactly the documented object. `maps` and
- * `image` are there for reports and later questions but are not part of the JSON.
+ * The result for one input, schema `kfd.detection/1`: JSON.stringify gives exactly the documented object. `maps`, `flows`
+ * and `image` are there for reports and later questions but are not part of the JSON.
  */
 export interface Detection {
   schema: 'kfd.detection/1';
@@ -59,6 +63,8 @@ export interface Detection {
   timing: Timing;
   /** Not enumerable: one map a face, in the order of `faces`. */
   readonly maps: readonly FaceMap[];
+  /** Not enumerable: with the option `flow` one attention flow a face, in the order of `faces`; else empty. */
+  readonly flows: readonly AttentionFlow[];
   /** Not enumerable: the decoded picture, with the option `pixels` only. */
   readonly image: RgbImage | undefined;
 }
@@ -90,12 +96,13 @@ export interface DetectionParts {
   error?: KfdError;
   timing?: Timing;
   maps?: readonly FaceMap[];
+  flows?: readonly AttentionFlow[];
   image?: RgbImage | undefined;
 }
 
 /** Puts a detection together; the status follows from what is there. */
 export function createDetection(parts: DetectionParts): Detection {
-  const { input, model, faces = [], error, timing = NO_TIME, maps = [], image } = parts;
+  const { input, model, faces = [], error, timing = NO_TIME, maps = [], flows = [], image } = parts;
   const visible = {
     schema: 'kfd.detection/1' as const,
     input,
@@ -113,6 +120,7 @@ export function createDetection(parts: DetectionParts): Detection {
   };
   return Object.defineProperties(visible, {
     maps: { value: maps, enumerable: false },
+    flows: { value: flows, enumerable: false },
     image: { value: image, enumerable: false },
   }) as Detection;
 }

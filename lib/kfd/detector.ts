@@ -1,23 +1,15 @@
 import pMap from 'p-map';
 import { KfdError, throwIfAborted } from '../errors.js';
 import { alignFace } from '../face/alignment.js';
-import type { Box, FaceSelection, Point } from '../face/face.js';
+import type { FaceSelection } from '../face/face.js';
 import { FaceFinder } from '../face/faceFinder.js';
-import { FaceRegions } from '../face/regions.js';
 import { decodeImage } from '../image/decode.js';
 import type { ImageSource, RgbImage } from '../image/rgbImage.js';
-import { Engine, outputOf, type EngineModel } from '../native/engine.js';
-import type { Affine, FloatArray, InputSpec, NamedArrays, RunResult } from '../native/types.js';
-import {
-  createDetection,
-  round,
-  roundScore,
-  type DetectedModel,
-  type Detection,
-  type FaceDetection,
-  type FaceMap,
-} from './detection.js';
+import { Engine, type EngineModel } from '../native/engine.js';
+import type { FloatArray, NamedArrays, RunResult } from '../native/types.js';
+import { createDetection, type Detection } from './detection.js';
 import { resolveDetectorModel, type DetectorModel } from './detectorModel.js';
+import { FaceJudge, type Candidate, type Judging } from './faceJudge.js';
 import {
   checkFaceSelection,
   checkOptions,
@@ -28,35 +20,13 @@ import {
 } from './options.js';
 import { detectEach, type DetectAllOptions, type DetectInput } from './stream.js';
 
-/** A face that is to be judged; no crop: the whole picture by the model's own fit. */
-interface Candidate {
-  box: Box;
-  confidence: number | null;
-  keypoints: readonly Point[];
-  crop: Affine | undefined;
-}
-
-interface Judged {
-  face: FaceDetection;
-  map: FaceMap;
-  forwardMs: number;
-}
-
-/** The mapping from the network's input to a picture that was fitted into it as a whole. */
-function fitAffine(image: RgbImage, { width, height, fit }: InputSpec): Affine {
-  const [scaleX, scaleY] = [image.width / width, image.height / height];
-  if (fit === 'stretch') return [scaleX, 0, 0, 0, scaleY, 0];
-  const scale = fit === 'crop' ? Math.min(scaleX, scaleY) : Math.max(scaleX, scaleY);
-  return [scale, 0, (image.width - scale * width) / 2, 0, scale, (image.height - scale * height) / 2];
-}
-
 /**
  * The KFD forgery detector (arXiv 2503.14853) with everything around it: picture in, verdict with its map out. Nothing
  * heavy runs on the event loop. Any number of calls may be under way at once; they share the engine's lanes.
  */
 export class Detector {
   readonly threshold: number;
-  private readonly regions: FaceRegions;
+  private readonly judge: FaceJudge;
   private disposed = false;
 
   private constructor(
@@ -68,7 +38,7 @@ export class Detector {
     private readonly options: DetectorOptions,
   ) {
     this.threshold = options.threshold ?? model.threshold;
-    this.regions = new FaceRegions(model.regions);
+    this.judge = new FaceJudge(engine, network, model, this.threshold);
   }
 
   /**
@@ -102,7 +72,7 @@ export class Detector {
     const { manifest, path } = this.model;
     return {
       model: {
-        ...this.describeModel(),
+        ...this.judge.describeModel(),
         path,
         threshold: this.threshold,
         source: manifest?.source ?? null,
@@ -127,6 +97,7 @@ export class Detector {
     const path = options.path ?? (typeof source === 'string' ? source : null);
     const started = performance.now();
     throwIfAborted(signal);
+    const plan = await this.judge.plan(options.flow);
     const image = await decodeImage(source, {
       ...this.options.decode,
       ...(path === null ? {} : { name: path }),
@@ -135,14 +106,16 @@ export class Detector {
     const decoded = performance.now();
     const candidates = await this.findCandidates(image, faces, signal);
     const found = performance.now();
-    const judged = await pMap(candidates, (candidate) => this.judge(image, candidate, pixels, signal), {
+    const judging: Judging = { path, pixels, plan, signal };
+    const judged = await pMap(candidates, (candidate) => this.judge.face(image, candidate, judging), {
       concurrency: 4, // one full batch; more would only pin the same picture again
     });
     return createDetection({
       input: { path, width: image.width, height: image.height },
-      model: this.describeModel(),
+      model: this.judge.describeModel(),
       faces: judged.map(({ face }) => face),
       maps: judged.map(({ map }) => map),
+      flows: judged.flatMap(({ flow }) => flow ?? []),
       timing: {
         decodeMs: decoded - started,
         faceMs: found - decoded,
@@ -168,7 +141,7 @@ export class Detector {
     return detectEach(inputs, (source, path) => this.detect(source, { ...each, path }), {
       concurrency,
       signal: each.signal,
-      model: this.describeModel(),
+      model: this.judge.describeModel(),
     });
   }
 
@@ -178,25 +151,26 @@ export class Detector {
    * @param input (B,3,224,224) float32, normalised; every image of the batch gives one entry of `faces`
    * @throws KfdError ERR_KFD_TENSOR_FORMAT for another shape
    */
-  async detectTensor(
-    input: FloatArray,
-    options: Omit<DetectOptions, 'faces' | 'pixels'> = {},
-  ): Promise<Detection> {
+  async detectTensor(input: FloatArray, options: Omit<DetectOptions, 'faces'> = {}): Promise<Detection> {
     this.checkUsable();
     this.checkTensor(input);
+    const { path = null, signal, flow } = options;
+    const plan = await this.judge.plan(flow);
     const started = performance.now();
-    const { arrays, timing } = await this.network.run({ tensor: input }, { signal: options.signal });
+    const judged = await this.judge.tensor(input, { path, pixels: options.pixels ?? false, plan, signal });
     const { width, height } = this.model.input;
-    const box: Box = [0, 0, width, height];
-    const judged = Array.from({ length: input.shape[0] ?? 0 }, (_, index) =>
-      this.readVerdict(arrays, index, { box, confidence: null, keypoints: [], crop: undefined }),
-    );
     return createDetection({
-      input: { path: options.path ?? null, width, height },
-      model: this.describeModel(),
+      input: { path, width, height },
+      model: this.judge.describeModel(),
       faces: judged.map(({ face }) => face),
       maps: judged.map(({ map }) => map),
-      timing: { decodeMs: 0, faceMs: 0, forwardMs: timing.forwardMs, totalMs: performance.now() - started },
+      flows: judged.flatMap((each) => each.flow ?? []),
+      timing: {
+        decodeMs: 0,
+        faceMs: 0,
+        forwardMs: judged.reduce((sum, { forwardMs }) => sum + forwardMs, 0),
+        totalMs: performance.now() - started,
+      },
     });
   }
 
@@ -226,6 +200,25 @@ export class Detector {
       });
     }
     return (await this.run(image, candidate, true, signal)).arrays;
+  }
+
+  /**
+   * What the encoder's class token is, after its last norm, for each selected face: rows of a memory bank.
+   *
+   * @returns [D] a face; none where there is no face
+   * @throws KfdError those of `detect`
+   */
+  async features(
+    source: ImageSource,
+    options: Pick<DetectOptions, 'faces' | 'signal' | 'path'> = {},
+  ): Promise<Float32Array[]> {
+    this.checkUsable();
+    const { faces = 'largest', signal, path } = options;
+    checkFaceSelection(faces);
+    const named = path === undefined ? {} : { name: path };
+    const image = await decodeImage(source, { ...this.options.decode, ...named });
+    const candidates = await this.findCandidates(image, faces, signal);
+    return pMap(candidates, (candidate) => this.judge.feature(image, candidate, signal), { concurrency: 4 });
   }
 
   /** Drops both models and, if this detector made it, ends the engine; what is under way is cancelled. Idempotent. */
@@ -261,61 +254,6 @@ export class Detector {
     signal: AbortSignal | undefined,
   ): Promise<RunResult> {
     return this.network.run({ image, intermediates, ...(crop === undefined ? {} : { crop }) }, { signal });
-  }
-
-  private async judge(
-    image: RgbImage,
-    candidate: Candidate,
-    pixels: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<Judged> {
-    const { arrays, timing } = await this.run(image, candidate, false, signal);
-    const { face, map } = this.readVerdict(arrays, 0, candidate);
-    const crop = candidate.crop ?? fitAffine(image, this.model.input);
-    const seen = pixels ? { pixels: await this.cropPixels(image, candidate.crop, signal) } : {};
-    return { face, map: { ...map, crop, ...seen }, forwardMs: timing.forwardMs };
-  }
-
-  private readVerdict(arrays: NamedArrays, index: number, candidate: Candidate): Omit<Judged, 'forwardMs'> {
-    const { data: probabilities } = outputOf({ arrays }, 'p');
-    const { data, shape } = outputOf({ arrays }, 'map');
-    const [height = 0, width = 0] = shape.slice(-2);
-    const values = data.slice(index * width * height, (index + 1) * width * height);
-    const score = probabilities[index * 2 + 1] ?? NaN;
-    const face: FaceDetection = {
-      box: candidate.box.map((value) => round(value, 2)) as unknown as Box,
-      confidence: candidate.confidence === null ? null : round(candidate.confidence, 4),
-      keypoints: candidate.keypoints.map(([x, y]): Point => [round(x, 2), round(y, 2)]),
-      score: roundScore(score),
-      verdict: score >= this.threshold ? 'fake' : 'real',
-      threshold: this.threshold,
-      // region polygons lie in the canonical crop; another crop has the nose elsewhere
-      regions:
-        candidate.crop === undefined
-          ? []
-          : this.regions
-              .statistics(values)
-              .map((region) => ({ ...region, score: round(region.score, 4), share: round(region.share, 4) })),
-    };
-    return { face, map: { width, height, values, crop: candidate.crop } };
-  }
-
-  /** The network's view of the picture as 8-bit RGB. */
-  private async cropPixels(
-    image: RgbImage,
-    crop: Affine | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<RgbImage> {
-    const { arrays } = await this.engine.preprocess(this.model.input, image, { crop, signal });
-    const { data, shape } = outputOf({ arrays }, 'pixels');
-    const [height = 0, width = 0] = shape;
-    return { data: Uint8Array.from(data), width, height, format: 'raw' };
-  }
-
-  private describeModel(): DetectedModel {
-    const { name, sha256, maturity } = this.model;
-    const { device, precision } = this.network.info;
-    return { name, sha256, device, precision, maturity };
   }
 
   private checkTensor({ shape, data }: FloatArray): void {

@@ -1,3 +1,4 @@
+import type { FlowOptions } from '../daam/options.js';
 import { KfdError } from '../errors.js';
 import type { FaceSelection } from '../face/face.js';
 import type { DecodeOptions } from '../image/decode.js';
@@ -35,6 +36,11 @@ export interface DetectOptions {
   signal?: AbortSignal | undefined;
   /** Keep the decoded picture and the aligned crops in the detection, for reports. Default false. */
   pixels?: boolean | undefined;
+  /**
+   * Also the attention flow of each face, over the same forward pass as the verdict (docs/daam.md): in `flows`, and in
+   * a few numbers in `faces[i].flow`. Default off; {} takes target 'forgery' and all rows.
+   */
+  flow?: Omit<FlowOptions, 'signal'> | undefined;
   /** What to call the input in the result; default its path. */
   path?: string | undefined;
 }

@@ -1,9 +1,7 @@
-import { fork } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { KfdError, throwIfAborted } from '../errors.js';
-import { childEnvironment } from '../native/config.js';
 import type { ModelInfo, NativeModelOptions } from '../native/types.js';
+import { runTrial } from './benchmarkChild.js';
 import { loadOptionsFor } from './loadOptions.js';
 
 export interface BenchmarkOptions {
@@ -63,38 +61,6 @@ export interface VitBenchmark {
 
 const TRIAL_SCRIPT = fileURLToPath(new URL('./benchmarkTrial.js', import.meta.url));
 
-/** Runs one trial in a process of its own, so that no trial inherits another's memory, threads or warm caches. */
-async function runTrial<Result>(trial: Trial, signal: AbortSignal | undefined): Promise<Result> {
-  throwIfAborted(signal);
-  return new Promise<Result>((resolve, reject) => {
-    // Standard output belongs to the caller's results.
-    const stdio = ['ignore', process.stderr, process.stderr, 'ipc'] as const;
-    const child = fork(TRIAL_SCRIPT, [JSON.stringify(trial)], {
-      env: childEnvironment(),
-      execArgv: [], // flags of this process (a test runner's, --inspect) are not the trial's
-      stdio: [...stdio],
-    });
-    const stop = (): void => void child.kill();
-    signal?.addEventListener('abort', stop, { once: true });
-    let answer: { result: Result } | { error: { code: string; message: string } } | undefined;
-    child.on('message', (message) => (answer = message as typeof answer));
-    child.on('error', reject);
-    child.on('exit', (code, killedBy) => {
-      signal?.removeEventListener('abort', stop);
-      if (answer !== undefined && 'result' in answer) {
-        resolve(answer.result);
-      } else if (signal?.aborted === true) {
-        reject(new KfdError('ERR_KFD_ABORTED', 'The benchmark was aborted.'));
-      } else {
-        const reason = answer?.error.message ?? `it ended with ${killedBy ?? `exit code ${code ?? '?'}`}`;
-        reject(
-          new KfdError('ERR_KFD_INTERNAL', `A ${trial.measure} trial of ${trial.file} failed: ${reason}`),
-        );
-      }
-    });
-  });
-}
-
 /**
  * Measures a vision transformer (or a KFD detector): images a second on one lane and on all, CPU time of the engine
  * against the TorchScript module's own forward in the same process, and the cost of the class-attention row. Each
@@ -105,10 +71,11 @@ export async function benchmarkVit(options: BenchmarkOptions): Promise<VitBenchm
   const { signal, seconds = 5, batch = 4, rounds = 9, lanes = availableParallelism() } = options;
   const { modelPath, nativeOptions } = await loadOptionsFor(options.file, options.model);
   const model = { file: modelPath, model: nativeOptions };
+  const run = <Result>(trial: Trial): Promise<Result> => runTrial(TRIAL_SCRIPT, trial, signal);
   const throughput = (trialLanes: number): Promise<ThroughputResult> =>
-    runTrial({ ...model, measure: 'throughput', lanes: trialLanes, seconds, batch }, signal);
+    run({ ...model, measure: 'throughput', lanes: trialLanes, seconds, batch });
 
-  const cpuTime = await runTrial<CpuTimeResult>({ ...model, measure: 'cpu-time', rounds }, signal);
+  const cpuTime = await run<CpuTimeResult>({ ...model, measure: 'cpu-time', rounds });
   const oneLane = await throughput(1);
   const allLanes = lanes === 1 ? oneLane : await throughput(lanes);
   const { engine, engineWithClassRow, torchscript } = cpuTime;

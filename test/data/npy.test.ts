@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { zipSync } from 'fflate';
-import { formatNpy, parseNpy } from '../../lib/data/npy.js';
-import { readNpz, readNpzArray, writeNpz } from '../../lib/data/npz.js';
+import { formatNpy, parseNpy, parseNpyTexts } from '../../lib/data/npy.js';
+import { readNpy, readNpz, readNpzArray, writeNpz } from '../../lib/data/npz.js';
 import { writeFileAtomically } from '../../lib/data/writeFileAtomically.js';
 import { KfdError } from '../../lib/errors.js';
 
@@ -76,6 +76,30 @@ describe('data: .npy and .npz', () => {
       assert.deepEqual(read.shape, shape);
       assert.deepEqual([...read.data], [...data]);
     }
+  });
+
+  it('writes bytes and texts, and reads them back', () => {
+    const bytes = { shape: [2, 2], data: Uint8Array.of(0, 1, 128, 255) };
+    const written = formatNpy(bytes);
+    assert.match(Buffer.from(written).toString('latin1'), /'descr': '\|u1'/);
+    assert.deepEqual([...parseNpy(written).data], [0, 1, 128, 255]);
+    const texts = { shape: [3], data: ['', 'größer', 'a\u{1f30b}b'] };
+    const file = formatNpy(texts);
+    assert.match(Buffer.from(file).toString('latin1'), /'descr': '<U6'/);
+    assert.deepEqual(parseNpyTexts(file), texts);
+    assert.throws(() => parseNpyTexts(written), refusal(/expected texts \(<U\) but received '\|u1'/));
+    assert.throws(() => parseNpy(file), refusal(/received '<U6'/));
+    const damaged = new Uint8Array(file);
+    damaged.fill(255, damaged.length - 4);
+    assert.throws(() => parseNpyTexts(damaged), refusal(/no Unicode code point/));
+    assert.throws(() => parseNpyTexts(file.subarray(0, file.length - 4)), refusal(/needs 72 bytes/));
+  });
+
+  it('reads a single .npy file', async () => {
+    const file = path.join(folder, 'single.npy');
+    await writeFile(file, formatNpy({ shape: [2], data: Float32Array.of(1, 2) }));
+    assert.deepEqual(await readNpy(file), { shape: [2], data: Float32Array.of(1, 2) });
+    await assert.rejects(readNpy(path.join(folder, 'none.npy')), { code: 'ERR_KFD_FILE_NOT_FOUND' });
   });
 
   it('round-trips archives and names what is missing', async () => {
