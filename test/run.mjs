@@ -77,7 +77,11 @@ async function lint() {
   ]);
 }
 
-const types = () => commands([['tsc, tests and benches', bin('tsc'), ['-p', 'tsconfig.test.json']]]);
+const types = () =>
+  commands([
+    ['tsc, tests and benches', bin('tsc'), ['-p', 'tsconfig.test.json']],
+    ['tsc, viewer', bin('tsc'), ['-p', 'lib/report/viewer']],
+  ]);
 
 /** A virtual environment of the tests' own, made again when its requirements change. */
 async function preparePython() {

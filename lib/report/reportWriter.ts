@@ -6,6 +6,7 @@ import { KfdError } from '../errors.js';
 import type { RgbImage } from '../image/rgbImage.js';
 import type { Detection } from '../kfd/detection.js';
 import { temporaryName } from '../setup/files.js';
+import type { AttentionFlow } from '../daam/attentionFlow.js';
 import { colorBar } from './colorMap.js';
 import {
   colorBarHtml,
@@ -17,6 +18,7 @@ import {
   summaryRow,
   verdictSentence,
 } from './html.js';
+import { fileStem, writeFlowFiles } from './flowFiles.js';
 import { facePictures, inlinePng, photographPictures, type Picture } from './pictures.js';
 
 /** Inputs on one page: more would make it too large to open. */
@@ -46,15 +48,6 @@ interface Page {
 }
 
 const pageFile = (number: number) => (number === 1 ? 'report.html' : `report-${number}.html`);
-
-/** A part of a file name made of an input's name. */
-function fileStem(name: string): string {
-  const stem = path
-    .parse(name)
-    .name.replace(/[^\w.-]+/g, '_')
-    .slice(0, 60);
-  return stem.replace(/^\.+/, '') || 'image';
-}
 
 async function isReplaceable(folder: string): Promise<boolean> {
   const entries = await readdir(folder).catch((error: unknown) => {
@@ -118,7 +111,8 @@ export class ReportWriter {
       const pictures = map === undefined ? [] : await facePictures(face, map, index + 1, entry.trueMask);
       faces.push(
         `<h3>Face ${index + 1}: ${escapeHtml(verdictSentence(face))}</h3>` +
-          `<div class="pictures">${await this.figures(pictures, stem)}</div>${regionTable(face.regions)}`,
+          `<div class="pictures">${await this.figures(pictures, stem)}</div>${regionTable(face.regions)}` +
+          (await this.flowLink(detection.flows[index], `${stem}-face${index + 1}-flow`)),
       );
     }
     const message =
@@ -161,6 +155,14 @@ export class ReportWriter {
   /** Removes what was built; the target stays as it was. */
   async discard(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** The viewer of a face's attention flow as a page of its own beside the report, and the link to it. */
+  private async flowLink(flow: AttentionFlow | undefined, name: string): Promise<string> {
+    if (flow === undefined) return '';
+    for (const file of await writeFlowFiles(flow, this.folder, { name }))
+      this.files.push(path.basename(file));
+    return `<p><a href="${name}.html">How the score forms, block by block</a></p>`;
   }
 
   private async figures(pictures: readonly Picture[], stem: string): Promise<string> {

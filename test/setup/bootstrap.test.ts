@@ -42,7 +42,7 @@ describe('bootstrap (npm run demo, npm test)', () => {
     );
     writeFileSync(at('package.json'), JSON.stringify({ engines: { node: '>=20.19' } }));
     writeFileSync(at('package-lock.json'), '{}');
-    const tsc = `#!${process.execPath}\nrequire('node:fs').appendFileSync(${JSON.stringify(at('calls.txt'))}, 'tsc\\n');`;
+    const tsc = `#!${process.execPath}\nrequire('node:fs').appendFileSync(${JSON.stringify(at('calls.txt'))}, 'tsc ' + require('node:path').relative(process.cwd(), process.argv[3]) + '\\n');`;
     writeProgram(
       at('bin', 'npm'),
       `log('npm ' + process.argv.slice(2).join(' '));
@@ -93,19 +93,20 @@ fs.writeFileSync('node_modules/.package-lock.json', '{}');`,
   }
 
   const install = 'npm ci --ignore-scripts --no-audit --no-fund';
+  const compile = ['tsc tsconfig.json', 'tsc lib/report/viewer'];
 
   it('does every step on a bare checkout and passes arguments and exit code through', () => {
     const { code, calls } = bootstrap(['demo', '--quick', 'a b']);
-    assert.deepEqual(calls, [install, 'tsc', 'main setup', 'demo --quick a b']);
+    assert.deepEqual(calls, [install, ...compile, 'main setup', 'demo --quick a b']);
     assert.equal(code, 7);
   });
 
   it('does only what is needed the next time', () => {
     bootstrap(['demo']);
     addon('current');
-    assert.deepEqual(bootstrap(['demo']).calls, ['tsc', 'demo ']);
+    assert.deepEqual(bootstrap(['demo']).calls, [...compile, 'demo ']);
     addon('stale');
-    assert.deepEqual(bootstrap(['demo']).calls, ['tsc', 'main setup', 'demo ']);
+    assert.deepEqual(bootstrap(['demo']).calls, [...compile, 'main setup', 'demo ']);
   });
 
   it('installs again when package-lock.json is newer than what is installed', () => {
@@ -140,6 +141,21 @@ fs.writeFileSync('node_modules/.package-lock.json', '{}');`,
       assert.match(stderr, new RegExp(`hint: on Debian or Ubuntu: sudo apt-get ${command}`));
       assert.ok(!calls.some((call) => call.startsWith('apt-get')));
     }
+  });
+
+  it('installs a browser for the tests that want one, and runs them without where that fails', () => {
+    const asked = bootstrap(['test']);
+    const command = 'install -y --no-install-recommends chromium';
+    const mayInstall = process.getuid?.() === 0 && existsSync('/etc/debian_version');
+    assert.equal(asked.calls.includes(`apt-get ${command}`), mayInstall);
+    writeProgram(at('bin', 'apt-get'), 'process.exit(100);');
+    const { code, stdout, stderr } = bootstrap(['test']);
+    assert.equal(code, 0);
+    assert.equal(stdout, 'tests \n');
+    assert.match(stderr, /chromium is not installed: the tests of the pages in a browser will be skipped/);
+    assert.match(stderr, new RegExp(`hint: on Debian or Ubuntu: sudo apt-get ${command}`));
+    writeProgram(at('bin', 'google-chrome'), '');
+    assert.doesNotMatch(bootstrap(['test']).stderr, /chromium/);
   });
 
   it('refuses an old Node and an unknown task', () => {
