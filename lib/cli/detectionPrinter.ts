@@ -1,3 +1,4 @@
+import { describeMilestones } from '../daam/summary.js';
 import type { Detection, FaceDetection } from '../kfd/detection.js';
 import { describeMaturity } from '../kfd/maturity.js';
 import { paint, writeJson, writeMessage, writeResult } from './output.js';
@@ -34,6 +35,8 @@ class TextPrinter implements DetectionPrinter {
     const { faces, input } = detection;
     for (const [index, face] of faces.entries()) {
       await writeResult(formatFace(input.path ?? 'image', face, index + 1, faces.length));
+      for (const target of detection.flows[index]?.targets ?? [])
+        await writeResult(`       ${target.name}: ${describeMilestones(target)}`);
     }
   }
 

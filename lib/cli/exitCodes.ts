@@ -27,6 +27,7 @@ const EXIT_OF_ERROR: Readonly<Record<ErrorCode, ExitCode>> = {
   ERR_KFD_IMAGE_DECODE: EXIT.someInputsFailed,
   ERR_KFD_IMAGE_TOO_LARGE: EXIT.someInputsFailed,
   ERR_KFD_TENSOR_FORMAT: EXIT.someInputsFailed,
+  ERR_KFD_NOT_FINITE: EXIT.someInputsFailed,
   ERR_KFD_FILE_WRITE: EXIT.unexpected,
   ERR_KFD_ADDON_MISSING: EXIT.unexpected,
   ERR_KFD_ADDON_LOAD: EXIT.unexpected,

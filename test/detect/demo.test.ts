@@ -35,17 +35,23 @@ describe('detect: demo and bench', function () {
   });
 
   it('measures throughput and the engine against TorchScript', async () => {
-    const args = ['bench', '--json', '--seconds', '1', '--rounds', '1', '--lanes', '1', ...modelArguments];
+    const trials = ['--flow', '--seconds', '1', '--rounds', '1', '--lanes', '1'];
+    const args = ['bench', '--json', ...trials, ...modelArguments];
     const { code, stdout, stderr } = await command(args);
     assert.equal(code, 0, stderr);
     const result = JSON.parse(stdout) as {
       schema: string;
       ratios: Record<string, number>;
+      flow: { medianCpuMs: Record<string, number>; targets: Record<string, string> };
       detector: { oneLane: { imagesPerSecond: number; images: number } };
     };
     assert.equal(result.schema, 'kfd.bench/1');
     assert.ok((result.ratios['engine_vs_torchscript_fp32'] ?? 0) > 0.3);
     assert.ok(result.detector.oneLane.imagesPerSecond > 0 && result.detector.oneLane.images > 0);
+    for (const kind of ['direct', 'class_row', 'gradient', 'all_rows', 'extra_target']) {
+      assert.ok(Number.isFinite(result.ratios[`flow_${kind}_vs_forward`]), kind);
+    }
+    assert.equal(result.flow.targets['gradient'], 'forgery');
     const refused = await command(['bench', '--seconds', '-1']);
     assert.equal(refused.code, 2);
   });

@@ -4,6 +4,7 @@ import { KfdError } from '../../errors.js';
 import type { DetectorBenchmark } from '../../kfd/benchmark.js';
 import { packageRoot } from '../../native/config.js';
 import type { VitBenchmark } from '../../vit/benchmark.js';
+import type { FlowBenchmark } from '../../vit/flowBenchmark.js';
 import { defineCommand } from '../command.js';
 import { interruptSignal } from '../interrupt.js';
 import { lanesOption } from '../lanesOption.js';
@@ -23,17 +24,27 @@ function options(cli: Argv) {
       describe: 'Lanes of the full-machine trial: a number or auto; default auto = cores',
     })
     .option('rounds', { type: 'number', default: 9, describe: 'Rounds of the CPU-time comparison' })
+    .option('flow', {
+      type: 'boolean',
+      default: false,
+      describe: 'Also measure what attention flows cost beside a forward pass',
+    })
     .option('json', { type: 'boolean', default: false, describe: 'One JSON object, kfd.bench/1' })
     .example('$0 bench', 'the bundled detector: images a second, engine against TorchScript')
     .example('$0 bench --vit vit_b16.pt --seconds 10 --json', 'another network, for a program')
+    .example('$0 bench --flow', 'with the cost of attention flows of each kind')
     .epilogue('Each trial runs in a process of its own. Leave the machine alone meanwhile.');
 }
 
 type BenchArguments = Awaited<ReturnType<typeof options>['argv']>;
 
 /** Schema `kfd.bench/1`. */
-interface BenchResult extends Omit<VitBenchmark, 'schema'> {
+interface BenchResult extends Omit<VitBenchmark, 'schema' | 'ratios'> {
   schema: 'kfd.bench/1';
+  /** Those of `flow` too, with --flow. */
+  ratios: VitBenchmark['ratios'] & Partial<FlowBenchmark['ratios']>;
+  /** Attention flows; null without --flow. */
+  flow: Omit<FlowBenchmark, 'ratios'> | null;
   /** End to end, from the encoded picture to the verdict; null with --vit. */
   detector: DetectorBenchmark | null;
 }
@@ -43,8 +54,22 @@ function checkPositive(name: string, value: number): void {
   throw new KfdError('ERR_KFD_USAGE', `Expected --${name} to be a positive number but received ${value}.`);
 }
 
+function describeFlow({ medianCpuMs, targets }: NonNullable<BenchResult['flow']>): string[][] {
+  const times = (mode: keyof typeof medianCpuMs) =>
+    `${(medianCpuMs[mode] / medianCpuMs.forward).toFixed(2)} times a forward pass (${medianCpuMs[mode].toFixed(1)} ms)`;
+  const extra = (medianCpuMs.twoTargets - medianCpuMs.gradient) / medianCpuMs.forward;
+  return [
+    ['forward pass, CPU time an image', `${medianCpuMs.forward.toFixed(1)} ms`],
+    [`flow of ${targets.classToken}, direct`, times('direct')],
+    [`flow of ${targets.classToken}, class-row`, times('classRow')],
+    [`flow of ${targets.gradient}, gradient`, times('gradient')],
+    [`flow of ${targets.gradient}, gradient, all rows`, times('allRows')],
+    [`one more target (${targets.second})`, `${extra.toFixed(2)} forward passes more`],
+  ];
+}
+
 function describe(result: BenchResult): string {
-  const { detector, imagesPerSecond, medianCpuMs, ratios, machine } = result;
+  const { detector, flow, imagesPerSecond, medianCpuMs, ratios, machine } = result;
   const rate = (value: number) => `${value.toFixed(2)} images/s`;
   const rows = [
     [
@@ -59,6 +84,7 @@ function describe(result: BenchResult): string {
     ['engine against TorchScript', `${ratios.engine_vs_torchscript_fp32.toFixed(2)} times as fast`],
     ['class attention row costs', `${((ratios.class_row_vs_engine - 1) * 100).toFixed(1)} %`],
   ];
+  if (flow !== null) rows.push(...describeFlow(flow));
   if (detector !== null) {
     const trial = ({ imagesPerSecond: speed, eventLoopP99Ms }: DetectorBenchmark['oneLane']) =>
       `${rate(speed)}, event loop p99 ${eventLoopP99Ms.toFixed(1)} ms`;
@@ -73,6 +99,7 @@ async function handler(args: BenchArguments): Promise<void> {
   checkPositive('rounds', args.rounds);
   const lanes = lanesOption(args.lanes);
   const { benchmarkVit } = await import('../../vit/benchmark.js');
+  const { benchmarkFlow } = await import('../../vit/flowBenchmark.js');
   const { benchmarkDetector } = await import('../../kfd/benchmark.js');
   const { defaultModel, requireModelManifest } = await import('../../setup/models.js');
 
@@ -87,10 +114,23 @@ async function handler(args: BenchArguments): Promise<void> {
   };
   writeMessage('measuring the network ...');
   const network = await benchmarkVit({ ...common, file, rounds: args.rounds });
+  if (args.flow) writeMessage('measuring attention flows ...');
+  const flowing = args.flow
+    ? await benchmarkFlow({ file, rounds: args.rounds, signal: interruptSignal })
+    : null;
   if (isDetector) writeMessage('measuring the detector end to end ...');
   const photograph = args.image ?? path.join(packageRoot(), 'test', 'fixtures', 'photos', 'astronaut.jpg');
   const detector = isDetector ? await benchmarkDetector({ ...common, model: args.model, photograph }) : null;
-  const result: BenchResult = { ...network, schema: 'kfd.bench/1', detector };
+  const result: BenchResult = {
+    ...network,
+    schema: 'kfd.bench/1',
+    ratios: { ...network.ratios, ...flowing?.ratios },
+    flow:
+      flowing === null
+        ? null
+        : { medianCpuMs: flowing.medianCpuMs, targets: flowing.targets, rounds: flowing.rounds },
+    detector,
+  };
   if (args.json) await writeJson(result, true);
   else await writeResult(describe(result));
 }

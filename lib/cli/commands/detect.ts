@@ -74,6 +74,11 @@ function options(cli: Argv) {
       type: 'string',
       describe: 'Write overlay pictures and an HTML page into this folder',
     })
+    .option('flow', {
+      type: 'boolean',
+      default: false,
+      describe: 'Also how the score forms, block by block; with --report a page a face (docs/daam.md)',
+    })
     .option('dump', { type: 'string', describe: 'Write the intermediate arrays of one input to this .npz' })
     .option('input-tensor', {
       type: 'string',
@@ -178,7 +183,8 @@ async function detectTensorFile(detector: Detector, file: string, args: DetectAr
   const tensor = await readNpzArray(file, 'input');
   if (args.dump !== undefined)
     await writeNpz(args.dump, await detector.dump(tensor, { signal: interruptSignal }));
-  const detection = detector.detectTensor(tensor, { path: file, signal: interruptSignal });
+  const flow = args.flow ? {} : undefined;
+  const detection = detector.detectTensor(tensor, { path: file, signal: interruptSignal, flow });
   return consume(once(detection), 1, args, undefined);
 }
 
@@ -197,6 +203,7 @@ async function detectFiles(
     faces: args.faces,
     signal: interruptSignal,
     pixels: report !== undefined,
+    flow: args.flow ? {} : undefined,
     concurrency: args.concurrency,
   };
   if (args.dump === undefined) return consume(detector.detectAll(inputs, detectOptions), total, args, report);

@@ -1,5 +1,8 @@
 import type { Command } from '../command.js';
 import { benchCommand } from './bench.js';
+import { daamCommand } from './daam.js';
+import { daamBankCommand } from './daamBank.js';
+import { daamEvalCommand } from './daamEval.js';
 import { detectCommand } from './detect.js';
 import { doctorCommand } from './doctor.js';
 import { modelCommand } from './model.js';
@@ -10,6 +13,9 @@ export const commands: readonly Command[] = [
   setupCommand,
   doctorCommand,
   detectCommand,
+  daamCommand,
+  daamBankCommand,
+  daamEvalCommand,
   benchCommand,
   modelCommand,
 ];
