@@ -1,9 +1,10 @@
 /**
- * `npm run demo`: the detector on a bundled real photograph and on a forgery of it whose true mask is known, with a
- * report to look at. Run as a program after set-up; `--model FILE` takes another detector.
+ * `npm run demo`: the detector on a bundled real photograph and on a forgery of it whose true mask is known, how its
+ * scores form block by block, and a report to look at. Run as a program after set-up; `--model FILE` takes another detector.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { describeMilestones } from '../daam/summary.js';
 import { toKfdError } from '../errors.js';
 import { decodeImage } from '../image/decode.js';
 import type { RgbImage } from '../image/rgbImage.js';
@@ -41,6 +42,9 @@ async function showPicture(picture: Picture, detection: Detection): Promise<void
     await writeResult(`  ${formatFace(picture.file, face, index + 1, detection.faces.length)}`);
   }
   if (detection.faces.length === 0) await writeResult('  no face was found, so there is no score');
+  for (const target of detection.flows.flatMap((flow) => flow.targets)) {
+    await writeResult(`  how the score forms: ${describeMilestones(target)}`);
+  }
   const ms = (value: number) => `${value.toFixed(0)} ms`;
   await writeResult(
     `  ${ms(totalMs)}: decode ${ms(decodeMs)}, find the face ${ms(faceMs)}, network ${ms(forwardMs)}\n`,
@@ -73,6 +77,7 @@ async function main(): Promise<void> {
         const detection = await detector.detect(photoPath(picture.file), {
           pixels: true,
           path: picture.file,
+          flow: {},
         });
         const trueMask: RgbImage | undefined =
           picture.mask === undefined ? undefined : await decodeImage(photoPath(picture.mask));
@@ -80,7 +85,7 @@ async function main(): Promise<void> {
         await report.add(detection, { name: `${picture.file}: ${picture.what}`, trueMask });
       }
       await showWorth(detector);
-      await writeResult(`report with maps and the true mask: ${await report.finish()}`);
+      await writeResult(`report with maps, attention flow and the true mask: ${await report.finish()}`);
     } catch (error) {
       await report.discard();
       throw error;

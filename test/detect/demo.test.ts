@@ -28,9 +28,11 @@ describe('detect: demo and bench', function () {
     assert.match(stdout, /(real|fake) +0\.\d{3} +astronaut-forged\.jpg/);
     assert.match(stdout, /Demonstration weights|Research weights|Recommended weights/);
     assert.match(stdout, /network \d+ ms/);
+    assert.equal([...stdout.matchAll(/how the score forms: .*half of the mass by block/g)].length, 2);
     assert.ok(stdout.includes(path.join(out, 'report.html')));
     const html = await readFile(path.join(out, 'report.html'), 'utf8');
     assert.equal([...html.matchAll(/<figcaption>True mask/g)].length, 1);
+    assert.ok((await readdir(out)).includes('0002-astronaut-forged-face1-flow.html'));
     assert.ok((await readdir(out)).includes('0002-astronaut-forged-face1-true-mask.png'));
   });
 
