@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { stackArrays, type AttentionFlow } from '../daam/attentionFlow.js';
+import { AttentionFlow, stackArrays } from '../daam/attentionFlow.js';
 import { writeFileAtomically } from '../data/writeFileAtomically.js';
 import { writeNpz } from '../data/npz.js';
 import { KfdError } from '../errors.js';
@@ -122,3 +122,15 @@ export async function writeFlowFiles(
   if (formats.includes('npz')) written.push(...(await writeFlowArrays([flow], folder, name)));
   return written;
 }
+
+declare module '../daam/attentionFlow.js' {
+  interface AttentionFlow {
+    /** {@link writeFlowFiles} for this flow. */
+    writeReport(folder: string, options?: FlowFileOptions): Promise<string[]>;
+  }
+}
+
+// daam/ may not import report/, yet a flow should write its own report: the package's entry loads this file.
+AttentionFlow.prototype.writeReport = function writeReport(this: AttentionFlow, folder, options) {
+  return writeFlowFiles(this, folder, options);
+};
