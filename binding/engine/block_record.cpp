@@ -50,14 +50,14 @@ at::Tensor record_block(const BlockParts& parts, const at::Tensor& x, const Reco
   const double scale = parts.attention.scale();
   project(parts.attention, normalise(x, parts.attention.norm1(), record.norm1), parts.heads, record);
   record.x = keep(x);
-  at::Tensor mixed = mix(record, scale, record.log_sums);
   const at::Tensor queries = record.q.slice(2, 0, options.class_rows) * scale;
   record.class_attention = at::softmax(at::matmul(queries, record.k.transpose(2, 3)), -1);
+  at::Tensor mixed = options.narrow ? at::matmul(record.class_attention, record.v).transpose(1, 2).flatten(2)
+                                    : mix(record, scale, record.log_sums);
   record.mixed = keep(mixed);
 
   // From here on every token stands for itself.
   const int64_t rows = options.narrow ? options.class_rows : tokens;
-  mixed = mixed.slice(1, 0, rows);
   if (parts.attention_norm.present()) {
     mixed = layer_norm(mixed, parts.attention_norm);
   }

@@ -71,7 +71,7 @@ class ReversePass final : public FlowPassRun {
       output = output.slice(2, 0, record_.class_rows).contiguous();
     }
     const BlockReverse reverse(plan_.parts(block_), layers(output), record(block_));
-    const BranchDerivative branch = reverse.to_mixed(output);
+    const BranchDerivative branch = to_mixed(reverse, output);
     add_maps(block_, branch.mixed, event.arrays);
     if (pass_.baselines) {
       add_baselines(reverse, branch, first_event, event.arrays);
@@ -87,10 +87,32 @@ class ReversePass final : public FlowPassRun {
     return few && pass_.coefficients == Coefficients::kClassRow ? plan_.reverse_rows(block_) : plan_.reverse(block_);
   }
 
+  // All tokens of one target at a time: the packed products are made for that many rows, and it stays in the cache.
+  // Class rows of all targets at once: there reading the weights is what costs.
+  BranchDerivative to_mixed(const BlockReverse& reverse, const at::Tensor& output) const {
+    if (output.size(0) == 1 || output.size(2) <= record_.class_rows) {
+      return reverse.to_mixed(output);
+    }
+    std::vector<at::Tensor> middle, mixed;
+    for (int64_t target = 0; target < output.size(0); ++target) {
+      BranchDerivative branch = reverse.to_mixed(output.narrow(0, target, 1));
+      middle.push_back(std::move(branch.middle));
+      mixed.push_back(std::move(branch.mixed));
+    }
+    return {at::cat(middle), at::cat(mixed)};
+  }
+
   at::Tensor to_input(const BlockReverse& reverse, const BranchDerivative& branch) const {
     // The first block wants no more than its class rows' coefficients.
     const bool class_rows_suffice = pass_.coefficients == Coefficients::kClassRow || (block_ == 1 && !pass_.all_rows);
-    return class_rows_suffice ? reverse.to_class_input(branch) : reverse.to_input(branch);
+    if (class_rows_suffice) {
+      return reverse.to_class_input(branch);
+    }
+    std::vector<at::Tensor> inputs;
+    for (int64_t target = 0; target < branch.mixed.size(0); ++target) {
+      inputs.push_back(reverse.to_input({branch.middle.narrow(0, target, 1), branch.mixed.narrow(0, target, 1)}));
+    }
+    return inputs.size() == 1 ? inputs.front() : at::cat(inputs);
   }
 
   void add_baselines(const BlockReverse& reverse, const BranchDerivative& branch, bool first_event,

@@ -27,7 +27,7 @@ class FlowPlan {
   const BlockParts& parts(int64_t block) const { return *parts_[static_cast<size_t>(block)]; }
   // Packed, for many rows.
   const ReverseLayers& reverse(int64_t block);
-  // For up to RowLinear::kMostRows rows, in half precision; where the processor has no kernels for that, reverse().
+  // For up to RowLinear::kMostRows rows, of 16-bit weights; where the processor has no kernel for that, reverse().
   const ReverseLayers& reverse_rows(int64_t block);
   bool has_attention_norm() const;
 

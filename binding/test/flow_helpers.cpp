@@ -84,7 +84,7 @@ CaseTargets case_targets(const Case& c) {
 }
 
 OpenFlow::OpenFlow(const Case& c, bool full, const std::string& model_name) {
-  const bool detector = c.name.rfind("daam_kfd", 0) == 0;
+  const bool detector = c.has("expected.p");
   model = load_model(c.model(model_name), options_of(c, detector ? ModelKind::kKfd : ModelKind::kVit));
   depth = info(*model).depth;
   flow = executor->flow(model, tensor_request(c.array("image")), {full});

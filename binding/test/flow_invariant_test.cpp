@@ -147,7 +147,7 @@ TEST_CASE("I6: the class-row pass is exact for the last two blocks and no earlie
     const PassResult exact = open.pass(pass_of(Coefficients::kGradient, targets));
     const PassResult cheap = open.pass(pass_of(Coefficients::kClassRow, targets));
     const auto error = [&](int64_t block) { return relative_error(cheap.at(block, "C"), exact.at(block, "C")); };
-    CHECK(error(open.depth - 1) < 1e-3);  // half-precision weights
+    CHECK(error(open.depth - 1) < 1e-3);
     CHECK(error(open.depth - 2) < 1e-3);
     if (open.depth > 3) {  // three random blocks leave the missing part small
       CHECK(error(0) > 2e-3);
