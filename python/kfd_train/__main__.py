@@ -10,9 +10,12 @@ COMMANDS = {
     "train": "stage1",
     "heads": "stage2",
     "evaluate": "evaluate",
+    "testset": "write_testset",
     "export": "export",
     "card": "card",
     "smoke": "smoke",
+    "pack": "pack",
+    "all": "pipeline",
 }
 
 

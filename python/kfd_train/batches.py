@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from . import postprocess
+from . import manipulations, postprocess
 from .blends import Forgery, self_blend
 from .crops import training_crop
 from .photo_blends import photograph_crop
 from .regions import choose_region
 from .store import Face
+from .testsets import choose_donor
+from .variation import vary
 
 
 def sampling_weights(faces: list[Face]) -> np.ndarray:
@@ -39,27 +41,54 @@ class Material:
 class PairStream(IterableDataset):
     """Yields (pictures uint8 (2P,224,224,3), masks uint8 (2P,224,224)): even rows untouched, odd rows their forged partner.
 
-    `face_share`: how often the whole face is forged, not a part; `photograph_share`: how often the picture shows no face.
+    `face_share`: how often a self-blend covers the whole face, not a part; `photograph_share`: how often the picture shows no face;
+    `kinds`: relative shares of 'self-blend' and of manipulations.KINDS among the pictures of faces; `varied`: see variation.py.
     """
 
-    def __init__(self, material: Material, pairs: int, seed: int, first: int = 0, face_share: float = 0.5, photograph_share: float = 0.0):
+    def __init__(
+        self,
+        material: Material,
+        pairs: int,
+        seed: int,
+        first: int = 0,
+        face_share: float = 0.5,
+        photograph_share: float = 0.0,
+        kinds: dict[str, float] | None = None,
+        varied: bool = False,
+    ):
         if not material.faces and photograph_share < 1:
             raise ValueError("expected at least one training face, got none; build the face store first")
         if not material.photographs and photograph_share > 0:
             raise ValueError("expected photographs for a photograph_share above 0, got none; list them in photographs.json or set it to 0")
         self.material, self.pairs, self.seed, self.first = material, pairs, seed, first
-        self.face_share, self.photograph_share = face_share, photograph_share
+        self.face_share, self.photograph_share, self.varied = face_share, photograph_share, varied
+        kinds = kinds or {"self-blend": 1.0}
+        unknown = set(kinds) - {"self-blend", *manipulations.KINDS}
+        if unknown:
+            raise ValueError(f"expected kinds out of self-blend, {', '.join(manipulations.KINDS)}, got {sorted(unknown)}; correct 'kinds' in the configuration")
+        self.kinds, self.kind_shares = list(kinds), np.array(list(kinds.values()), float) / sum(kinds.values())
         self.weights = sampling_weights(material.faces)
 
     def forgery(self, rng: np.random.Generator) -> Forgery:
         material = self.material
         if rng.random() < self.photograph_share:
             path = material.photographs[rng.integers(len(material.photographs))]
-            image, landmarks = photograph_crop(path, material.mean_landmarks, rng)
-        else:
-            face = material.faces[rng.choice(len(material.faces), p=self.weights)]
-            image, landmarks = training_crop(face, material.template, rng)
+            image, landmarks = self.variant(*photograph_crop(path, material.mean_landmarks, rng), rng)
+            return self_blend(image, landmarks, choose_region(rng, self.face_share), rng)
+        face = material.faces[rng.choice(len(material.faces), p=self.weights)]
+        image, landmarks = self.variant(*training_crop(face, material.template, rng), rng)
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_shares)]
+        if kind != "self-blend":
+            donor = choose_donor(face, material.faces, rng)
+            donor_image, donor_landmarks = self.variant(*training_crop(donor, material.template, rng), rng)
+            try:
+                return manipulations.make(kind, image, landmarks, donor_image, donor_landmarks, rng)
+            except ValueError:
+                pass  # a Poisson mask that leaves the crop: this pair becomes a self-blend
         return self_blend(image, landmarks, choose_region(rng, self.face_share), rng)
+
+    def variant(self, image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return vary(image, landmarks, rng) if self.varied else (image, landmarks)
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng([self.seed, index])
@@ -83,7 +112,7 @@ class PairStream(IterableDataset):
             index += step
 
 
-def loader(stream: PairStream, workers: int) -> DataLoader:
-    """Batches in order of their index; `workers` processes (0 = in the training process)."""
-    prefetch = {"prefetch_factor": 4} if workers else {}
-    return DataLoader(stream, batch_size=None, num_workers=workers, **prefetch)
+def loader(stream: PairStream, workers: int, pinned: bool = False) -> DataLoader:
+    """Batches in order of their index; `workers` processes (0 = in the training process); `pinned` memory for a GPU's transfer."""
+    prefetch = {"prefetch_factor": 2} if workers else {}
+    return DataLoader(stream, batch_size=None, num_workers=workers, pin_memory=pinned, **prefetch)

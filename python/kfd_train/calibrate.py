@@ -22,7 +22,7 @@ def class_logits(kfd: KFD, pictures: np.ndarray, batch: int = 16) -> np.ndarray:
         maps = similarity_maps(kfd, torch.from_numpy(pictures[i : i + batch]))
         logits = kfd.classifier.logits(kfd.enlarge(list(maps.unbind(1))))
         out.append(logits[:, 1] - logits[:, 0])
-    return torch.cat(out).numpy()
+    return torch.cat(out).cpu().numpy()
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -63,7 +63,7 @@ def map_logits(kfd: KFD, pictures: np.ndarray, batch: int = 8) -> np.ndarray:
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps.unbind(1)))]
         logits = kfd.locator.logits(enlarged)[:, :, 2::4, 2::4]
         out.append(logits[:, 1] - logits[:, 0])
-    return torch.cat(out).numpy()
+    return torch.cat(out).cpu().numpy()
 
 
 def shift_map(kfd: KFD, tests: list[TestSet]) -> dict[str, float]:

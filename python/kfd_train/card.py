@@ -29,11 +29,12 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def detection(metrics: dict) -> str:
-    """AUC per kind for both crop protocols."""
+def detection(metrics: dict, trained: dict[str, float]) -> str:
+    """AUC per kind for both crop protocols; `trained` has the kinds that were trained on. 'swap' stands for both blends."""
+    seen = {*trained, *(["swap"] if {"swap-alpha", "swap-poisson"} <= set(trained) else [])}
     rows = []
     for kind in metrics["canonical"]["kinds"]:
-        row = [kind, "yes" if kind == "self-blend" else "no"]
+        row = [kind, "yes" if kind in seen else "no"]
         for crop in ("canonical", "loose"):
             figures = metrics[crop]["kinds"].get(kind)
             row.append("-" if figures is None else with_interval(figures["auc"], figures["aucInterval"]))
@@ -68,6 +69,19 @@ def naming(metrics: dict) -> str:
         majority = f"{figures['majority']:.3f} ({figures['majorityName']})"
         rows.append([group, str(figures["fakes"]), str(figures["named"]), number(figures["right"]), majority])
     return table(["forgeries", "number", "a region was named", "right where named", "always saying the most frequent"], rows)
+
+
+def recipe(config: dict) -> str:
+    """What was forged in training, and how the network was started."""
+    kinds = config.get("kinds", {"self-blend": 1.0})
+    total = sum(kinds.values())
+    shares = ", ".join(f"{kind} {share / total:.0%}" for kind, share in kinds.items())
+    weights = "every weight, each tensor at a rate relative to its size" if config["mode"] == "full" else f"LoRA of rank {config['rank']} in the MLPs, LayerNorms"
+    varied = " Each photograph is bent and re-photographed (tone, sharpness, compression) at random first." if config.get("varied") else ""
+    return (
+        f"Forgeries in training: {shares} (whole-face self-blends {config['face_share']:.0%}, else parts); {config['photograph_share']:.0%} of the pairs show no face.{varied}\n"
+        f"Same post-processing for both partners; two thirds aligned crops, one third loose. Trained: {weights}."
+    )
 
 
 def regions(metrics: dict) -> str:
@@ -107,22 +121,22 @@ fully generated faces, re-enactment, lip-sync and every other kind not in the ta
 
 None of these photographs is redistributed, except the astronaut. An MIT file of a package says nothing about the rights of the people shown.
 The 68 landmarks used to make masks come from dlib's predictor (trained on 300-W, non-commercial research data); they are not part of the model.
-Photographs without faces (a fifth of the pairs, face-shaped masks), none redistributed: {photographs}.
+Photographs without faces (face-shaped masks), none redistributed: {photographs}.
 
 Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing temperature and threshold
 ({faces["calibration"]}), {identities["held-out"]} held out ({faces["held-out"]}). All figures below are of the held-out ones.
 
 ## Recipe
-Self-blended images only (whole face half of the time, else parts), same post-processing for both partners, two thirds aligned crops, one third loose.
+{recipe(training["config"])}
 Stage 1: {training["stage1"]["pictures"]} pictures in {training["stage1"]["minutes"]} minutes ({training["stage1"]["steps"]} steps); stage 2 (heads):
 {training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps. Seed {training["seed"]} (one seed). {training["device"]}.
 Calibration: temperature and bias folded into the last layer.
 {notes}
 
 ## Results ({metrics["identities"]} identities, {metrics["faces"]} photographs; 95 % intervals by identity)
-The test forgeries come from the same scripts as the training ones (self-blends) or from scripts of the same hand (the rest), on photographs of the same sources.
+The test forgeries come from the same scripts as the training ones (kinds trained on) or from scripts of the same hand (the rest), on photographs of the same sources.
 
-{detection(metrics)}
+{detection(metrics, training["config"].get("kinds", {"self-blend": 1.0}))}
 
 {regions(metrics)}
 

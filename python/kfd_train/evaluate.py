@@ -24,10 +24,11 @@ CROPS = ("canonical", "loose")
 
 
 class ExportedDetector:
-    """The file as a stranger reads it: TorchScript, half storage, computed in float32 on one thread."""
+    """The file as a stranger reads it: TorchScript, half storage, computed in float32 (on one thread of the CPU, or a GPU)."""
 
-    def __init__(self, path: Path):
-        self.module = torch.jit.load(str(path), map_location="cpu").float().eval()
+    def __init__(self, path: Path, device: str = "cpu"):
+        self.device = device
+        self.module = torch.jit.load(str(path), map_location=device).float().eval()
         self.described = json.loads(path.with_suffix(".kfd.json").read_text(encoding="utf-8"))
 
     @torch.inference_mode()
@@ -35,13 +36,13 @@ class ExportedDetector:
         """uint8 (N,224,224,3) -> score (N,) and, if asked for, forgery maps float16 (N,224,224)."""
         module, scores, located = self.module, [], []
         for i in range(0, len(pictures), batch):
-            x = normalise(torch.from_numpy(np.ascontiguousarray(pictures[i : i + batch])))
+            x = normalise(torch.from_numpy(np.ascontiguousarray(pictures[i : i + batch])).to(self.device))
             maps = module.enlarge(module.patch_similarities(module.tapped_tokens(x)))
             maps = [m.contiguous(memory_format=torch.channels_last) for m in maps]
             scores.append(module.classifier(maps)[:, 1])
             if locate:
                 located.append(module.locator(maps)[:, 1].half())
-        return torch.cat(scores).numpy(), torch.cat(located).numpy() if locate else None
+        return torch.cat(scores).cpu().numpy(), torch.cat(located).cpu().numpy() if locate else None
 
 
 def against_real(tests: testsets.TestSet, score: np.ndarray, kinds: tuple[str, ...]) -> dict:
@@ -152,9 +153,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--split", choices=("held-out", "calibration", "train"), default="held-out")
     parser.add_argument("--variants", type=int, default=4, help="rounds over the faces")
     parser.add_argument("--crops", nargs="+", choices=CROPS, default=list(CROPS), help="protocols; the card needs both")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True, help="metrics file (JSON)")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    detector = ExportedDetector(arguments.model)
+    detector = ExportedDetector(arguments.model, arguments.device)
     write_json(arguments.out, evaluate(detector, arguments.dir, arguments.split, arguments.variants, arguments.crops))

@@ -11,7 +11,7 @@ from .testsets import TestSet
 GROUPS = {
     "self-blend": ("self-blend",),
     "swap": ("swap-alpha", "swap-poisson"),
-    "unseen parts": ("splice", "poisson-part", "liquify", "inpaint"),
+    "part edits": ("splice", "poisson-part", "liquify", "inpaint"),
     "smooth": ("smooth",),
 }
 STEP = 4  # pixels between those that count for the AUROC

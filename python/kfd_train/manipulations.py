@@ -1,4 +1,5 @@
-"""Forgeries that are only ever tested on, never trained on: hull swaps and five other kinds.
+"""Forgeries other than self-blends: hull swaps and five other kinds. The configuration says which ones are trained on;
+the rest is only ever tested on.
 
 Each takes an RGB picture float32 (n,n,3) in 0..255 with its 68 landmarks and returns a `Forgery` whose partner is the picture itself.
 """
@@ -149,11 +150,11 @@ def smooth(image, landmarks, rng) -> Forgery:
 
 
 ALONE = {"poisson-part": poisson_part, "liquify": liquify, "inpaint": inpaint, "smooth": smooth}
-UNSEEN = ("swap-alpha", "swap-poisson", "splice", *ALONE)
+KINDS = ("swap-alpha", "swap-poisson", "splice", *ALONE)
 
 
 def make(kind: str, image, landmarks, donor, donor_landmarks, rng) -> Forgery:
-    """A forgery of one of the kinds in `UNSEEN`; drawn again up to 5 times while the change is below the visible floor."""
+    """A forgery of one of the kinds in `KINDS`; drawn again up to 5 times while the change is below the visible floor."""
     for _ in range(5):
         if kind.startswith("swap-"):
             forgery = swap(image, landmarks, donor, donor_landmarks, rng, kind[5:])
@@ -162,7 +163,7 @@ def make(kind: str, image, landmarks, donor, donor_landmarks, rng) -> Forgery:
         elif kind in ALONE:
             forgery = ALONE[kind](image, landmarks, rng)
         else:
-            raise ValueError(f"expected a kind out of {UNSEEN}, got {kind!r}")
+            raise ValueError(f"expected a kind out of {KINDS}, got {kind!r}")
         inside = forgery.mask > 0.5
         if inside.any() and np.abs(forgery.fake - forgery.real).mean(2)[inside].mean() > VISIBLE:
             break

@@ -45,24 +45,25 @@ class StandardisedLinear(nn.Linear):
 
 
 class Evidence(nn.Module):
-    """Image logit from the patch logits of all levels: mean of the strongest 8 % and, as what it stands out from, of the weaker half."""
+    """Image logit from the patch logits of all levels: means of the strongest 8 %, 2 % and 30 % and, as what they stand out from,
+    of the weaker half. Starts as the mean of the strongest 8 %."""
+
+    SHARES = (8, 2, 30)
 
     def __init__(self, levels: int):
         super().__init__()
-        self.mix = nn.Linear(2 * levels, 1)
+        self.mix = nn.Linear((len(self.SHARES) + 1) * levels, 1)
         with torch.no_grad():
             self.mix.weight.zero_()
             self.mix.weight[0, :levels] = 1 / levels
             self.mix.bias.zero_()
 
     def forward(self, patch_logits: list[Tensor]) -> Tensor:
-        strong, weak = [], []
-        for logits in patch_logits:
-            ordered = logits.flatten(1).sort(dim=1, descending=True).values
-            count = ordered.shape[1]
-            strong.append(ordered[:, : max(1, count * 8 // 100)].mean(1))
-            weak.append(ordered[:, count // 2 :].mean(1))
-        return self.mix(torch.stack(strong + weak, dim=1))[:, 0]
+        ordered = [logits.flatten(1).sort(dim=1, descending=True).values for logits in patch_logits]
+        count = ordered[0].shape[1]
+        pooled = [o[:, : max(1, count * share // 100)].mean(1) for share in self.SHARES for o in ordered]
+        pooled += [o[:, count // 2 :].mean(1) for o in ordered]
+        return self.mix(torch.stack(pooled, dim=1))[:, 0]
 
 
 class TrainingNetwork(nn.Module):
@@ -91,7 +92,9 @@ class TrainingNetwork(nn.Module):
         """Measures the tapped tokens on `pictures` (B,224,224,3) and puts standardising adapters in place."""
         for i, tokens in enumerate(self.kfd.tapped_tokens(normalise(pictures))):
             flat = tokens[:, 1:].float().flatten(0, 1)
-            self.kfd.adapters[i] = StandardisedLinear(self.kfd.adapters[i], flat.mean(0), flat.std(0) + 1e-3)
+            adapter = self.kfd.adapters[i]
+            plain = adapter.folded() if isinstance(adapter, StandardisedLinear) else adapter
+            self.kfd.adapters[i] = StandardisedLinear(plain, flat.mean(0), flat.std(0) + 1e-3).to(flat.device)
             self.kfd.adapters[i].bias.copy_(self.calm_bias())
 
     def calm_bias(self, length: float = 50.0, share: float = 0.15) -> Tensor:
@@ -149,8 +152,40 @@ class TrainingNetwork(nn.Module):
                 kfd.adapters[i] = adapter.folded()
         return kfd.eval().requires_grad_(False)
 
+    @torch.no_grad()
+    def start_from(self, other: "TrainingNetwork") -> None:
+        """Takes over what `other` has learnt; its LoRA is merged where this network trains every weight. The evidence starts anew
+        if its pools differ."""
+        other = copy.deepcopy(other)
+        if self.mode == "full":
+            merge_lora(other.kfd.encoder)
+        if self.evidence.mix.weight.shape != other.evidence.mix.weight.shape:
+            other.evidence = copy.deepcopy(self.evidence)
+        self.load_state_dict(other.state_dict())
+
+    @torch.no_grad()
+    def start_from_exported(self, weights: dict[str, Tensor], pictures: Tensor) -> None:
+        """Takes over an exported detector's state dict. Its adapters are plain: they are put on standardised tokens again, with
+        statistics of `pictures` (B,224,224,3). Only for mode 'full': an exported encoder has no LoRA."""
+        if self.mode != "full":
+            raise ValueError(f"expected mode 'full' to go on from an exported model, got {self.mode!r}; set mode in the configuration")
+        part = lambda prefix: {name[len(prefix) :]: t for name, t in weights.items() if name.startswith(prefix)}  # noqa: E731
+        for head in ("encoder", "locator", "classifier"):
+            getattr(self.kfd, head).load_state_dict(part(head + "."))
+        self.class_vectors.copy_(weights["class_embeddings"])
+        self.standardise(pictures)
+        for i, adapter in enumerate(self.kfd.adapters):
+            weight, bias = weights[f"adapters.{i}.weight"].to(adapter.mean), weights[f"adapters.{i}.bias"].to(adapter.mean)
+            adapter.weight.copy_(weight * adapter.std)
+            adapter.bias.copy_(bias + weight @ adapter.mean)
+
     def parameter_groups(self, rates: dict[str, float], decay: float = 0.85) -> list[dict]:
-        """Optimiser groups. `rates` has lora_A, lora_B, norm, heads, or for 'full' top (times decay per block downwards) and heads."""
+        """Optimiser groups. `rates` has norm and heads, lora_A and lora_B for 'lora', and for 'full' relative: a step's size as a share
+        of each tensor's root mean square, times `decay` per block downwards.
+
+        Relative, because LayerScale is folded into attn.proj and mlp.fc2: their weights are up to 40 times smaller in the first blocks
+        than in the last, and Adam's steps are as large as the rate. With one rate for all, full fine-tuning destroyed these layers.
+        """
         encoder = {name: p for name, p in self.kfd.encoder.named_parameters() if p.requires_grad}
         groups = []
         if self.mode == "lora":
@@ -160,7 +195,8 @@ class TrainingNetwork(nn.Module):
             depth = len(self.kfd.encoder.blocks)
             for name, p in encoder.items():
                 level = int(name.split(".")[1]) + 1 if name.startswith("blocks.") else 0
-                groups.append({"params": [p], "lr": rates["top"] * decay ** (depth - level), "weight_decay": 0.02 if p.ndim > 1 else 0.0})
+                rate = rates["norm"] if ".norm" in name else rates["relative"] * float(p.detach().square().mean().sqrt())
+                groups.append({"params": [p], "lr": rate * decay ** (depth - level), "weight_decay": 0.0})
         heads = [*self.kfd.adapters.parameters(), self.class_vectors]
         groups.append({"params": heads, "lr": rates["heads"], "weight_decay": 0.01})
         groups.append({"params": list(self.evidence.parameters()), "lr": rates["heads"], "weight_decay": 0.0})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import card, evaluate, export, stage1, stage2, synthetic
+from . import pipeline, stage1, synthetic
 
 
 def run(folder: Path, overrides: list[str] | None = None) -> dict:
@@ -17,15 +17,9 @@ def run(folder: Path, overrides: list[str] | None = None) -> dict:
     synthetic.write_store(folder)
     config = stage1.read_config(Path(__file__).parent / "configs" / "smoke.json", overrides or [])
     stage1.run(config, folder, folder / "run", None, "cpu")
-    stage2.run(folder, folder / "run" / "averaged.pt", folder / "detector.pt", batches=4, steps=6, variants=1, device="cpu", must_rank=False)
-    model = folder / "smoke-kfd.pt"
-    export.main(["--dir", str(folder), "--checkpoint", str(folder / "detector.pt"), "--out", str(model)])
-    metrics = folder / "metrics.json"
-    evaluate.main(["--dir", str(folder), "--model", str(model), "--variants", "1", "--out", str(metrics)])
-    export.main(["--dir", str(folder), "--checkpoint", str(folder / "detector.pt"), "--metrics", str(metrics), "--out", str(model)])
-    card.main(["--manifest", str(model.with_suffix(".kfd.json")), "--out", str(folder / "MODEL_CARD.md")])
+    pipeline.carry_out(pipeline.finishing_steps(folder, folder, config, "cpu", must_rank=False))
     print(f"smoke run finished in {time.monotonic() - started:.0f}s")
-    return json.loads(metrics.read_text())
+    return json.loads((folder / "metrics.json").read_text())
 
 
 def main(argv: list[str]) -> None:

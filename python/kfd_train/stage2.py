@@ -4,6 +4,7 @@ Storing the 16 x 16 maps (3 KB a picture) lets the heads see each picture severa
 """
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -16,11 +17,11 @@ from torch.nn import functional as F
 from kfd_model import KFD, Classifier
 
 from . import losses, testsets
-from .batches import Material, PairStream
+from .batches import Material, PairStream, loader
 from .calibrate import calibrate
 from .checkpoint import save_detector
 from .network import normalise
-from .stage1 import build_network
+from .stage1 import restore_network
 from .store import photograph_credits, read_canonical, read_faces
 
 MAP_SCALE = 0.1  # maps range over +-100; a tenth suits fresh convolutions. Folded into the first convolutions at the end.
@@ -31,22 +32,22 @@ LOCATOR_CROP = 56  # side of the locator's training crops: it sees only 5 x 5 pi
 
 @torch.no_grad()
 def similarity_maps(kfd: KFD, pictures: Tensor, batch: int = 16) -> Tensor:
-    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32; encoder in bfloat16."""
-    out = []
+    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32 on the model's device; encoder in bfloat16."""
+    device, out = kfd.class_embeddings.device, []
     for i in range(0, len(pictures), batch):
-        x = normalise(pictures[i : i + batch])
+        x = normalise(pictures[i : i + batch].to(device))
         with torch.autocast(x.device.type, dtype=torch.bfloat16):
             tapped = kfd.tapped_tokens(x)
         out.append(torch.stack(kfd.patch_similarities([t.float() for t in tapped]), dim=1))
     return torch.cat(out)
 
 
-def store_maps(kfd: KFD, stream: PairStream, batches: int, device: str) -> tuple[Tensor, Tensor]:
+def store_maps(kfd: KFD, stream: PairStream, batches: int, workers: int) -> tuple[Tensor, Tensor]:
     """Maps float16 (N,levels,2,16,16) and masks uint8 (N,224,224) of so many training batches; even rows untouched."""
     maps, masks = [], []
-    for index in range(batches):
-        pictures, mask = stream.batch((1 << 20) + index)  # pictures that stage 1 has not seen
-        maps.append(similarity_maps(kfd, pictures.to(device)).half().cpu())
+    stream.first = 1 << 20  # pictures that stage 1 has not seen
+    for pictures, mask in itertools.islice(loader(stream, workers), batches):
+        maps.append(similarity_maps(kfd, pictures).half().cpu())
         masks.append(mask)
     return torch.cat(maps), torch.cat(masks)
 
@@ -59,7 +60,7 @@ def start_from_exceedances(classifier: Classifier, difference: Tensor) -> None:
     `difference`: (levels, n) scaled map differences of training pictures.
     """
     for branch, values in zip(classifier.meta_net, difference):
-        levels = torch.quantile(values, torch.linspace(0.3, 0.995, 12))
+        levels = torch.quantile(values, torch.linspace(0.3, 0.995, 12, device=values.device))
         first = branch[0]
         first.weight[:12].zero_()
         for i, level in enumerate(levels):
@@ -87,8 +88,8 @@ def fit_last_layers(classifier: Classifier, kfd: KFD, scaled: Tensor, steps: int
     """
 
     def features(rows: Tensor) -> Tensor:
-        enlarged = [m.to(device).contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(scaled[rows].unbind(1)))]
-        with torch.autocast(device, dtype=torch.bfloat16):
+        enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(scaled[rows].to(device).unbind(1)))]
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
             return classifier.features(enlarged).float().cpu()
 
     norms = [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -123,7 +124,8 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
     classifier, locator = kfd.classifier.to(device).train(), kfd.locator.to(device).train()
     classifier.requires_grad_(True), locator.requires_grad_(True)
     scaled = maps.float() * MAP_SCALE
-    start_from_exceedances(classifier, (scaled[:, :, 1] - scaled[:, :, 0]).transpose(0, 1).flatten(1)[:, ::37])
+    difference = (scaled[:, :, 1] - scaled[:, :, 0]).transpose(0, 1).flatten(1)
+    start_from_exceedances(classifier, difference[:, :: max(1, difference.shape[1] // 100_000)].to(device))
     generator = torch.Generator().manual_seed(seed)
     fit_last_layers(classifier, kfd, scaled, LAST_LAYER_STEPS, generator, device)
     parameters = [*classifier.parameters(), *locator.parameters()]
@@ -135,13 +137,13 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
         pair = torch.randint(len(maps) // 2, (batch // 2,), generator=generator)
         rows = torch.stack([2 * pair, 2 * pair + 1], dim=1).flatten()
         maps_in, masks_in = augment(scaled[rows], masks[rows], generator)
-        enlarged = [m.to(device).contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps_in.unbind(1)))]
+        enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps_in.to(device).unbind(1)))]
         label = (torch.arange(batch) % 2).to(device)
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
             logits = classifier.logits(enlarged)
         top, left = torch.randint(kfd.map_size - LOCATOR_CROP + 1, (2,), generator=generator).tolist()
         place = (..., slice(top, top + LOCATOR_CROP), slice(left, left + LOCATOR_CROP))
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
             located = locator.logits([m[place] for m in enlarged])
         S, truth = located.float().softmax(1), masks_in[place].to(device)
         parts = [F.cross_entropy(logits.float(), label, label_smoothing=0.02), losses.focal(S, truth), losses.dice(S[1::2, 1], truth[1::2])]
@@ -162,7 +164,7 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
 
 
 def run(
-    folder: Path, stage1: Path, out: Path, batches: int, steps: int, variants: int, device: str, must_rank: bool = True, notes: tuple[str, ...] = ()
+    folder: Path, stage1: Path, out: Path, batches: int, steps: int, variants: int, device: str, must_rank: bool = True, notes: tuple[str, ...] = (), batch: int = 16
 ) -> dict:
     """Reads STAGE1/averaged.pt, writes OUT (a detector checkpoint) and returns the calibration's figures.
 
@@ -175,20 +177,18 @@ def run(
     faces = read_faces(folder)
     material = Material([f for f in faces if f.split == "train"], template, np.asarray(canonical["meanLandmarks"]))
 
-    network = build_network(config, None)
-    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"])
-    network.standardise(stream.batch(1 << 30)[0])
-    network.load_state_dict(state["network"])
+    network = restore_network(config, state["network"])
+    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], 0.0, config["kinds"], config["varied"])
     kfd = network.finish().to(device)
     started = time.monotonic()
-    maps, masks = store_maps(kfd, stream, batches, device)
+    maps, masks = store_maps(kfd, stream, batches, config["workers"])
     print(f"stored maps of {len(maps)} pictures in {time.monotonic() - started:.0f}s", flush=True)
-    train_heads(kfd, maps, masks, steps, config["seed"], device=device)
+    train_heads(kfd, maps, masks, steps, config["seed"], batch, device)
 
     calibration_faces = [f for f in faces if f.split == "calibration"]
     tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
-    kfd = kfd.cpu()
     calibration = calibrate(kfd, tests, must_rank)
+    kfd = kfd.cpu()
     line = state["curve"][-1]
     training = {
         "seed": config["seed"],
@@ -216,7 +216,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--batches", type=int, default=250, help="training batches whose maps are stored")
     parser.add_argument("--steps", type=int, default=600, help="optimiser steps of the heads")
     parser.add_argument("--variants", type=int, default=4, help="rounds over the calibration faces")
+    parser.add_argument("--batch", type=int, default=16, help="pictures a step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--note", action="append", default=[], help="remark on this run for the record and the card")
     a = parser.parse_args(argv)
-    print(json.dumps(run(a.dir, a.stage1, a.out, a.batches, a.steps, a.variants, a.device, notes=tuple(a.note))))
+    print(json.dumps(run(a.dir, a.stage1, a.out, a.batches, a.steps, a.variants, a.device, notes=tuple(a.note), batch=a.batch)))

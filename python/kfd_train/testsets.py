@@ -1,4 +1,4 @@
-"""Fixed test pictures of validation identities: untouched, self-blended, and forged by the kinds never trained on."""
+"""Fixed test pictures of validation identities: untouched, self-blended, and forged by every other kind, trained on or not."""
 
 import zlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .store import Face
 
 @dataclass
 class TestSet:
-    """Parallel arrays, one row a picture. `kind` is 'real', 'self-blend' or one of manipulations.UNSEEN; `mask` is 0 for real."""
+    """Parallel arrays, one row a picture. `kind` is 'real', 'self-blend' or one of manipulations.KINDS; `mask` is 0 for real."""
 
     __test__ = False  # not a test class
 
@@ -46,7 +46,7 @@ def choose_donor(face: Face, faces: list[Face], rng: np.random.Generator) -> Fac
 
 
 def build(faces: list[Face], template: np.ndarray, variants: int, loose: bool, seed: int = 11) -> TestSet:
-    """`variants` rounds over `faces`; each gives a real crop, a self-blend of it (round 0: whole face) and every unseen kind of it.
+    """`variants` rounds over `faces`; each gives a real crop, a self-blend of it (round 0: whole face) and every other kind of it.
 
     Identities with many photographs get fewer rounds a photograph. The real partner of a self-blend is the blend's own target.
     """
@@ -63,7 +63,7 @@ def build(faces: list[Face], template: np.ndarray, variants: int, loose: bool, s
             donor = choose_donor(face, faces, rng)
             donor_image, donor_landmarks = test_crop(donor, template, rng, loose)
             forgeries = [blend]
-            for kind in manipulations.UNSEEN:
+            for kind in manipulations.KINDS:
                 try:
                     forgeries.append(manipulations.make(kind, blend.real, landmarks, donor_image, donor_landmarks, rng))
                 except ValueError:

@@ -46,7 +46,7 @@ def test_training_moves_only_what_the_mode_names():
     names = {n for n, p in tiny_network("lora").kfd.encoder.named_parameters() if p.requires_grad}
     assert names and all("lora" in n or ".norm" in n for n in names)
     network = tiny_network("full")
-    grouped = {id(p) for group in network.parameter_groups({"top": 1e-3, "heads": 1e-3}) for p in group["params"]}
+    grouped = {id(p) for group in network.parameter_groups({"relative": 1e-3, "norm": 1e-3, "heads": 1e-3}) for p in group["params"]}
     second_stage = {id(p) for head in (network.kfd.locator, network.kfd.classifier) for p in head.parameters()}
     assert grouped | second_stage == {id(p) for p in network.parameters() if p.requires_grad}
 
@@ -147,7 +147,8 @@ def test_an_unknown_configuration_key_is_refused(tmp_path):
 def test_the_whole_chain_runs(tmp_path):
     measured = smoke.run(tmp_path, ["minutes=0.1"])
     assert 0 <= measured["canonical"]["kinds"]["self-blend"]["auc"] <= 1
-    manifest = json.loads((tmp_path / "smoke-kfd.kfd.json").read_text())
+    manifest = json.loads((tmp_path / "mini-kfd.kfd.json").read_text())
     assert manifest["metrics"]["model"] == manifest["sha256"]
-    assert "Not for" in (tmp_path / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "Not for" in card and "| swap-alpha | yes |" in card and "| splice | no |" in card
     assert (tmp_path / "run" / "curve.jsonl").read_text().count("\n") >= 1

@@ -75,7 +75,7 @@ def test_the_real_partner_is_the_changed_target(material):
         np.testing.assert_array_equal(forgery.fake[forgery.mask == 0], forgery.real[forgery.mask == 0])
 
 
-@pytest.mark.parametrize("kind", manipulations.UNSEEN)
+@pytest.mark.parametrize("kind", manipulations.KINDS)
 def test_every_unseen_kind_changes_its_mask(material, kind):
     rng = np.random.default_rng(3)
     (image, landmarks), (donor, donor_landmarks) = (crops.test_crop(f, material.template, rng, False) for f in material.faces[:2])
@@ -113,7 +113,7 @@ def test_batches_depend_on_seed_and_index_alone(material):
 def test_test_sets_hold_every_kind_and_unchanged_reals(folder):
     faces = [f for f in store.read_faces(folder) if f.split == "held-out"]
     tests = testsets.build(faces, np.array(store.read_canonical(folder)["template"]), 1, loose=False)
-    assert set(manipulations.UNSEEN) | {"real", "self-blend"} == set(tests.kind)
+    assert set(manipulations.KINDS) | {"real", "self-blend"} == set(tests.kind)
     assert tests.masks[tests.kind == "real"].sum() == 0
     assert set(tests.identity) == {f.identity for f in faces}
 
