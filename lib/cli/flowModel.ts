@@ -4,9 +4,11 @@ import { KfdError } from '../errors.js';
 import type { FaceSelection } from '../face/face.js';
 import type { ImageSource } from '../image/rgbImage.js';
 import type { Engine } from '../native/engine.js';
+import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { FloatArray, ModelInfo } from '../native/types.js';
-import { readModelManifest, requireModelManifest } from '../setup/models.js';
+import { readModelManifest } from '../setup/models.js';
 import { lanesOption } from './lanesOption.js';
+import { writeMessage } from './output.js';
 
 /** What `daam` and `daam-bank` need of a model, detector or plain vision transformer. */
 export interface FlowModel {
@@ -38,6 +40,8 @@ export interface FlowModelArguments {
   threadsPerLane: number | undefined;
   /** Of a detector. */
   faces: FaceSelection;
+  /** Of a vision transformer without a manifest; default 224 x 224. */
+  inputSize?: { width: number; height: number } | undefined;
 }
 
 export const DEFAULT_MODEL = 'default';
@@ -70,7 +74,13 @@ async function openVit(args: FlowModelArguments, engine: Engine): Promise<FlowMo
     import('../vit/visionTransformer.js'),
     import('../kfd/options.js'),
   ]);
-  const vit = await VisionTransformer.load(args.model, { device: chooseDevice(args.device), engine });
+  const hasManifest = (await readModelManifest(args.model)) !== undefined;
+  const size = hasManifest ? undefined : args.inputSize;
+  const vit = await VisionTransformer.load(args.model, {
+    device: chooseDevice(args.device),
+    engine,
+    ...(size === undefined ? {} : { input: { ...IMAGENET_INPUT, ...size } }),
+  });
   return {
     info: vit.info(),
     identity: { name: vit.name, sha256: await vit.sha256() },
@@ -84,7 +94,13 @@ async function openVit(args: FlowModelArguments, engine: Engine): Promise<FlowMo
 
 async function chooseKind({ model, trustModel }: FlowModelArguments): Promise<'vit' | 'kfd'> {
   if (model === DEFAULT_MODEL) return 'kfd';
-  const manifest = trustModel ? await readModelManifest(model) : await requireModelManifest(model);
+  const manifest = await readModelManifest(model);
+  if (manifest === undefined && !trustModel) {
+    writeMessage(
+      `note: ${model} has no manifest, so nothing says whether it is the file you mean; it is taken for a plain vision ` +
+        'transformer. A model file is a program: load only what you trust (--trust-model hides this note).',
+    );
+  }
   if (manifest?.kind !== 'face') return manifest?.kind ?? 'vit';
   throw new KfdError('ERR_KFD_MODEL_MISMATCH', `${model} is a face detector, which has no tokens.`, {
     hint: 'Give a forgery detector or a vision transformer; `kfd-native model info FILE` shows what a file is.',
@@ -92,8 +108,8 @@ async function chooseKind({ model, trustModel }: FlowModelArguments): Promise<'v
 }
 
 /**
- * Loads a model by what its manifest says it is. Without a manifest it must be trusted, and is taken for a plain vision
- * transformer.
+ * Loads a model by what its manifest says it is. Without a manifest it is taken for a plain vision transformer, with a
+ * note unless it is trusted.
  *
  * @throws KfdError ERR_KFD_MODEL_MISMATCH for a face detector, and those of Detector.load and VisionTransformer.load
  */

@@ -3,6 +3,7 @@ import { CROP_SIZE } from '../face/alignment.js';
 import { CANONICAL_REGIONS, CANONICAL_TEMPLATE } from '../face/canonical.js';
 import type { Point } from '../face/face.js';
 import type { RegionPolygons } from '../face/regions.js';
+import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { InputSpec, NativeModelOptions } from '../native/types.js';
 import { digestFile } from '../setup/digest.js';
 import {
@@ -31,13 +32,7 @@ export interface DetectorModel {
 }
 
 const DEFAULT_THRESHOLD = 0.5;
-const IMAGENET: InputSpec = {
-  width: CROP_SIZE,
-  height: CROP_SIZE,
-  fit: 'stretch',
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-};
+const IMAGENET: InputSpec = { ...IMAGENET_INPUT, width: CROP_SIZE, height: CROP_SIZE };
 
 function fromManifest(manifest: ModelManifest): DetectorModel {
   const { input, vit, kfd, face } = manifest;

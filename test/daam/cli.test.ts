@@ -287,11 +287,20 @@ describe('daam: the command', function () {
     assert.match(foreign.stderr, /built with daam_deeper/);
   });
 
+  it('takes a model without a manifest for a vision transformer of the size of the tensor, and says so', async () => {
+    const bare = path.join(folder, 'bare.pt');
+    await copyFile(modelOf(readCase('daam_deeper')), bare);
+    const out = path.join(folder, 'bare');
+    const args = ['--model', bare, ...tensorFor('daam_deeper'), '--out', out, '--format', 'npz'];
+    const { code, stderr } = await daam(args);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /has no manifest.*A model file is a program/);
+    assert.doesNotMatch((await daam([...args, '--trust-model'])).stderr, /manifest/);
+  });
+
   it('says what is wrong with arguments, before anything is computed', async () => {
     const image = photo('astronaut.jpg');
     const vit = modelFor('daam_deeper');
-    const trusted = path.join(folder, 'bare.pt');
-    await copyFile(modelOf(readCase('daam_deeper')), trusted);
     const wrong: [string[], number, RegExp][] = [
       [[], 5, /Nothing was given/],
       [[image, '--format', 'html'], 2, /Expected --out/],
@@ -302,7 +311,6 @@ describe('daam: the command', function () {
       [[image, ...vit, '--target', 'forgery'], 2, /no forgery detector/],
       [[image, ...vit, '--target', 'logit:10'], 2, /from 0 to 9 but received 10/],
       [[image, ...vit, '--coefficients', 'class-row', '--rows', 'all'], 2, /class token only/],
-      [[image, '--model', trusted], 3, /no manifest/],
       [[image, ...tensorFor('daam_deeper')], 2, /takes no images/],
       [[...vit, ...tensorFor('daam_dinov2_like')], 4, /\(B, 3, 64, 40\) but received \(2, 3, /],
       [[...vit, '--input-tensor', image], 4, /signature is missing/],

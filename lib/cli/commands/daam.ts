@@ -5,6 +5,7 @@ import { COEFFICIENTS, ROWS } from '../../daam/options.js';
 import { readTarget, type FlowTarget } from '../../daam/target.js';
 import { KfdError, toKfdError, type ErrorCode } from '../../errors.js';
 import type { DetectInput } from '../../kfd/stream.js';
+import type { FloatArray } from '../../native/types.js';
 import type { FlowFormat } from '../../report/flowFiles.js';
 import { defineCommand } from '../command.js';
 import { collectInputs, restoreDashes } from '../detectInputs.js';
@@ -76,7 +77,7 @@ function options(cli: Argv) {
     .option('trust-model', {
       type: 'boolean',
       default: false,
-      describe: 'Load --model without a manifest (it is a program)',
+      describe: 'Load --model without a manifest and without a note (it is a program)',
     })
     .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
     .option('lanes', {
@@ -284,12 +285,18 @@ async function explainImages(job: Job): Promise<Outcome> {
   return outcome;
 }
 
-async function explainTensor(job: Job, file: string): Promise<Outcome> {
-  const [{ readNpy, readNpzArray }, { fileStem }] = await Promise.all([
-    import('../../data/npz.js'),
-    import('../../report/flowFiles.js'),
-  ]);
-  const tensor = await (file.endsWith('.npz') ? readNpzArray(file, 'input') : readNpy(file));
+async function readTensor(file: string): Promise<FloatArray> {
+  const { readNpy, readNpzArray } = await import('../../data/npz.js');
+  return file.endsWith('.npz') ? readNpzArray(file, 'input') : readNpy(file);
+}
+
+function sizeOf({ shape }: FloatArray): { width: number; height: number } | undefined {
+  const [, , height = 0, width = 0] = shape;
+  return shape.length === 4 && height > 0 && width > 0 ? { width, height } : undefined;
+}
+
+async function explainTensor(job: Job, file: string, tensor: FloatArray): Promise<Outcome> {
+  const { fileStem } = await import('../../report/flowFiles.js');
   const flows = await job.model.tensorFlows(tensor, callFor(job, file));
   await deliver(job, file, flows, fileStem(file), 'image', flows.length === 1);
   return { count: flows.length, failed: 0 };
@@ -301,12 +308,16 @@ async function handler(parsed: DaamArguments): Promise<void> {
   const formats = parseFormats(args);
   const targets = args.target === undefined ? undefined : await Promise.all(args.target.map(readTarget));
   const started = performance.now();
-  const model = await openFlowModel(args);
+  const { inputTensor } = args;
+  const tensor = inputTensor === undefined ? undefined : await readTensor(inputTensor);
+  const model = await openFlowModel({ ...args, inputSize: tensor && sizeOf(tensor) });
   try {
     const printer = createFlowPrinter(args.json);
     const job: Job = { args, model, formats, targets, printer };
     const { count, failed } =
-      args.inputTensor === undefined ? await explainImages(job) : await explainTensor(job, args.inputTensor);
+      inputTensor === undefined || tensor === undefined
+        ? await explainImages(job)
+        : await explainTensor(job, inputTensor, tensor);
     await printer.end();
     if (failed > 0) process.exitCode = EXIT.someInputsFailed;
     if (!args.quiet) {

@@ -33,7 +33,7 @@ function options(cli: Argv) {
     .option('trust-model', {
       type: 'boolean',
       default: false,
-      describe: 'Load --model without a manifest (it is a program)',
+      describe: 'Load --model without a manifest and without a note (it is a program)',
     })
     .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
     .option('lanes', {

@@ -8,18 +8,26 @@ import type { Store } from './store.js';
 
 const SHARE_HEIGHT = 210;
 const AGREEMENT_HEIGHT = 170;
+/** Of a milestone's label with its distance from the dot. */
+const LABEL_HEIGHT = 22;
 
 /** A dot where the running total passes a milestone, with its block number. */
 function milestone(plot: Plot, block: number | null, total: number, text: string): void {
   if (block === null) return;
   const [x, y] = [plot.x(block), plot.y(total)];
   const toLeft = x > (plot.left + plot.right) / 2;
+  const hasRoomAbove = y > LABEL_HEIGHT;
   plot.root.append(
     svg('line', { x1: x, x2: x, y1: y, y2: plot.bottom, class: 'drop' }),
     svg('circle', { cx: x, cy: y, r: 4.5, class: 'milestone' }),
     svg(
       'text',
-      { x: toLeft ? x - 9 : x + 9, y: y - 7, class: 'mark', 'text-anchor': toLeft ? 'end' : 'start' },
+      {
+        x: toLeft ? x - 9 : x + 9,
+        y: hasRoomAbove ? y - 7 : y + 4,
+        class: 'mark',
+        'text-anchor': toLeft ? 'end' : 'start',
+      },
       `${text}: block ${block + 1}`,
     ),
   );
