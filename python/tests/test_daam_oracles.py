@@ -30,10 +30,14 @@ def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
 class Setting:
     """A float64 model, two images, the tapes of its forward pass and all targets."""
 
-    def __init__(self, config: VitConfig, seed: int = 3):
+    def __init__(self, config: VitConfig, seed: int = 3, trained: bool = False):
         self.config = config
         self.model = make_vit(config, seed).double()
         self.image = torch.randn(2, 3, config.height, config.width, generator=torch.Generator().manual_seed(seed)).double()
+        if trained:
+            encoder = daam_trained.detector().encoder.state_dict()
+            self.model.load_state_dict(encoder, strict=False)  # all but the head, which stays random: it is only read from
+            self.image = daam_trained.crops()[:2]
         self.tapes = daam_tape.run(self.model, self.image)
         self.states = [t.output for t in self.tapes]
         self.targets = daam_targets.vit_targets(self.model, self.states[-1].detach(), seed)
@@ -46,9 +50,19 @@ class Setting:
         return list(range(self.tapes[0].x.shape[1]))
 
 
-@pytest.fixture(params=CONFIGS)
+def make(name: str) -> Setting:
+    return Setting(daam_trained.CONFIG, trained=True) if name == "trained" else Setting(CONFIGS[name])
+
+
+# Random weights hide much (I6 first of all), so the bundled detector's encoder goes through the same checks.
+@pytest.fixture(params=[*CONFIGS, "trained"], scope="module")
 def setting(request) -> Setting:
-    return Setting(CONFIGS[request.param])
+    return make(request.param)
+
+
+@pytest.fixture(params=["deeper", "trained"], scope="module")
+def several(request) -> Setting:
+    return make(request.param)
 
 
 @pytest.fixture
@@ -102,9 +116,9 @@ def test_maps_sum_to_gradient_times_activation(setting):  # I9, I-head, I15
     assert relative(daam_flow.maps([tape], [C], [0])["U_relu"][0], naive) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ADDITIVE)
+@pytest.mark.parametrize("name", [*ADDITIVE, "trained"])
 def test_direct_split_is_complete(name):  # I4, I4', I4''
-    setting = Setting(CONFIGS[name])
+    setting = make(name)
     rows = setting.every_row()
     for target in setting.targets:
         d = daam_flow.direct(setting.model, setting.tapes, target, rows)
@@ -128,30 +142,30 @@ def test_direct_split_reads_only_the_rows_of_the_head(name):
 
 
 @pytest.mark.parametrize("block", [0, 3, 5])
-def test_gradient_is_the_finite_difference(deeper, block):  # I5
-    target = deeper.target("logit:3")
-    C = daam_flow.reverse(deeper.tapes, target)[block]
+def test_gradient_is_the_finite_difference(several, block):  # I5
+    target = several.target("logit:3")
+    C = daam_flow.reverse(several.tapes, target)[block]
     direction = torch.randn(C.shape[-1], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
     def logit(step: float) -> torch.Tensor:
-        tape = deeper.tapes[block]
+        tape = several.tapes[block]
         mixed = tape.mixed.detach().clone()
         mixed[:, 0] += step * direction
-        module = deeper.model.blocks[block]
+        module = several.model.blocks[block]
         x = tape.x.detach() + module.ls1(module.attn.proj(module.attn.norm(mixed)))
         x = x + module.ls2(module.mlp(module.norm2(x)))
-        for later in deeper.model.blocks[block + 1 :]:
+        for later in several.model.blocks[block + 1 :]:
             x = later(x)
-        return deeper.model.classify(x)[:, 3]
+        return several.model.classify(x)[:, 3]
 
     step = 1e-5
     difference = (logit(step) - logit(-step)) / (2 * step)
     assert relative(difference, C[:, 0] @ direction) < 1e-7
 
 
-@pytest.mark.parametrize("name", WITH_CLASS_HEAD)
+@pytest.mark.parametrize("name", [*WITH_CLASS_HEAD, "trained"])
 def test_class_row_is_exact_for_two_blocks_only(name):  # I6
-    setting = Setting(CONFIGS[name])
+    setting = make(name)
     rows = daam_tape.head_rows(setting.model)
     alone = daam_tape.run_rows_alone(setting.model, setting.tapes, rows)
     target = setting.target("logit:3")
@@ -161,8 +175,8 @@ def test_class_row_is_exact_for_two_blocks_only(name):  # I6
     assert errors[0] > 1e-4
 
 
-def test_last_block_in_closed_form(deeper):  # I11, with I7's gradient of LayerNorm
-    model, tape, target = deeper.model, deeper.tapes[-1], deeper.target("logit:3")
+def test_last_block_in_closed_form(several):  # I11, with I7's gradient of LayerNorm
+    model, tape, target = several.model, several.tapes[-1], several.target("logit:3")
     block = model.blocks[-1]
 
     def norm_reverse(norm: nn.LayerNorm, x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
@@ -178,14 +192,14 @@ def test_last_block_in_closed_form(deeper):  # I11, with I7's gradient of LayerN
     inner = gelu * (block.ls2(g) @ block.mlp.fc2.weight)
     g = g + norm_reverse(block.norm2, middle, inner @ block.mlp.fc1.weight)
     expected = block.ls1(g) @ block.attn.proj.weight
-    assert relative(expected, daam_flow.reverse(deeper.tapes, target)[-1][:, 0]) < TOLERANCE
+    assert relative(expected, daam_flow.reverse(several.tapes, target)[-1][:, 0]) < TOLERANCE
 
 
-def test_flow_is_linear_in_the_target(deeper):  # I12, I-bias
-    C = {t.name: daam_flow.reverse(deeper.tapes, t)[0] for t in deeper.targets}
-    p = deeper.model(deeper.image).softmax(1)
+def test_flow_is_linear_in_the_target(several):  # I12, I-bias
+    C = {t.name: daam_flow.reverse(several.tapes, t)[0] for t in several.targets}
+    p = several.model(several.image).softmax(1)
     every = [
-        daam_flow.derivative(deeper.model.classify(deeper.states[-1])[:, k], [deeper.tapes[0].mixed])[0] for k in range(10)
+        daam_flow.derivative(several.model.classify(several.states[-1])[:, k], [several.tapes[0].mixed])[0] for k in range(10)
     ]
     assert relative(every[2] - every[7], C["difference:2,7"]) < TOLERANCE
     mixture = sum(p[:, k, None, None] * every[k] for k in range(10))
@@ -193,30 +207,30 @@ def test_flow_is_linear_in_the_target(deeper):  # I12, I-bias
     assert relative(p[:, 4, None, None] * (every[4] - mixture), C["probability:4"]) < TOLERANCE
 
 
-def test_logit_ignores_scale_and_shift_of_the_class_token(deeper):  # I14
-    last = deeper.states[-1].detach()
-    assert relative(deeper.model.classify(3 * last + 7), deeper.model.classify(last)) < 1e-5
+def test_logit_ignores_scale_and_shift_of_the_class_token(several):  # I14
+    last = several.states[-1].detach()
+    assert relative(several.model.classify(3 * last + 7), several.model.classify(last)) < 1e-5
 
 
-def test_maps_follow_a_permutation_of_the_patches(deeper):  # I13
-    x = deeper.model.tokens(deeper.image)
+def test_maps_follow_a_permutation_of_the_patches(several):  # I13
+    x = several.model.tokens(several.image)
     order = torch.cat([torch.tensor([0]), 1 + torch.randperm(x.shape[1] - 1, generator=torch.Generator().manual_seed(2))])
     maps = []
     for tokens in (x, x[:, order]):
         tapes, tokens = [], tokens.detach().requires_grad_()
-        for block in deeper.model.blocks:
+        for block in several.model.blocks:
             tapes.append(daam_tape.run_block(block, tokens))
             tokens = tapes[-1].output
-        maps.append(daam_flow.maps(tapes, daam_flow.reverse(tapes, deeper.targets[0]), [0])["U_relu"])
+        maps.append(daam_flow.maps(tapes, daam_flow.reverse(tapes, several.targets[0]), [0])["U_relu"])
     assert relative(maps[1], maps[0][:, :, order]) < TOLERANCE
 
 
-def test_channel_relu_depends_on_the_implementation(deeper):  # I8
-    flipped = daam_cases.flip_value_channels(deeper.model, slice(0, None, 3))
-    assert relative(flipped(deeper.image), deeper.model(deeper.image)) < TOLERANCE
+def test_channel_relu_depends_on_the_implementation(several):  # I8
+    flipped = daam_cases.flip_value_channels(several.model, slice(0, None, 3))
+    assert relative(flipped(several.image), several.model(several.image)) < TOLERANCE
     found = []
-    for model in (deeper.model, flipped):
-        tapes = daam_tape.run(model, deeper.image)
+    for model in (several.model, flipped):
+        tapes = daam_tape.run(model, several.image)
         target = daam_targets.vit_targets(model, tapes[-1].output.detach(), 3)[1]
         found.append(daam_flow.maps(tapes, daam_flow.reverse(tapes, target), [0]))
     assert relative(found[1]["U"], found[0]["U"]) < TOLERANCE
