@@ -55,6 +55,11 @@ at::Tensor head_norm_reverse(const at::Tensor& derivative, const at::Tensor& raw
 
 }  // namespace
 
+void BlockReverse::expect_more_targets(int64_t rows) {
+  const at::Tensor hidden = leading(record_.hidden, rows);
+  slope_ = activation_reverse(at::ones_like(hidden).unsqueeze(0), hidden, parts_.activation).squeeze(0);
+}
+
 BranchDerivative BlockReverse::to_mixed(const at::Tensor& output) const {
   const int64_t rows = output.size(2);
   const at::Tensor hidden = leading(record_.hidden, rows);
@@ -62,7 +67,8 @@ BranchDerivative BlockReverse::to_mixed(const at::Tensor& output) const {
   if (parts_.mlp_norm.present()) {
     activated = norm_reverse_of(activated, activate(hidden, parts_.activation), parts_.mlp_norm, {});
   }
-  activated = activation_reverse(activated, hidden, parts_.activation);
+  activated = slope_.defined() && slope_.size(1) == rows ? activated.mul_(slope_)
+                                                         : activation_reverse(activated, hidden, parts_.activation);
   BranchDerivative branch;
   branch.middle = norm_reverse_of(layers_.fc1(activated), record_.middle, parts_.norm2, record_.norm2).add_(output);
   branch.mixed = layers_.proj(branch.middle);

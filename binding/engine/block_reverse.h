@@ -17,6 +17,8 @@ class BlockReverse {
   BlockReverse(const BlockParts& parts, const ReverseLayers& layers, const BlockRecord& record)
       : parts_(parts), layers_(layers), record_(record) {}
 
+  // Further targets of `rows` rows follow: what they have in common is then computed once.
+  void expect_more_targets(int64_t rows);
   // From dY/d(block output) (T,B,R,D).
   BranchDerivative to_mixed(const at::Tensor& output) const;
   // On to dY/d(block input) of all tokens (T,B,N,D).
@@ -34,6 +36,7 @@ class BlockReverse {
   const BlockParts& parts_;
   const ReverseLayers& layers_;
   const BlockRecord& record_;
+  at::Tensor slope_;  // (B,R,M) derivative of the activation, where several targets need it
 };
 
 }  // namespace kfd::engine

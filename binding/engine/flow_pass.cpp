@@ -70,7 +70,7 @@ class ReversePass final : public FlowPassRun {
     if (block_ == 0 && !pass_.all_rows) {
       output = output.slice(2, 0, record_.class_rows).contiguous();
     }
-    const BlockReverse reverse(plan_.parts(block_), layers(output), record(block_));
+    BlockReverse reverse(plan_.parts(block_), layers(output), record(block_));
     const BranchDerivative branch = to_mixed(reverse, output);
     add_maps(block_, branch.mixed, event.arrays);
     if (pass_.baselines) {
@@ -89,10 +89,11 @@ class ReversePass final : public FlowPassRun {
 
   // All tokens of one target at a time: the packed products are made for that many rows, and it stays in the cache.
   // Class rows of all targets at once: there reading the weights is what costs.
-  BranchDerivative to_mixed(const BlockReverse& reverse, const at::Tensor& output) const {
+  BranchDerivative to_mixed(BlockReverse& reverse, const at::Tensor& output) const {
     if (output.size(0) == 1 || output.size(2) <= record_.class_rows) {
       return reverse.to_mixed(output);
     }
+    reverse.expect_more_targets(output.size(2));
     std::vector<at::Tensor> middle, mixed;
     for (int64_t target = 0; target < output.size(0); ++target) {
       BranchDerivative branch = reverse.to_mixed(output.narrow(0, target, 1));
