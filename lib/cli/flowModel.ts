@@ -7,7 +7,7 @@ import type { Engine } from '../native/engine.js';
 import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { FloatArray, ModelInfo } from '../native/types.js';
 import { readModelManifest } from '../setup/models.js';
-import { lanesOption } from './lanesOption.js';
+import { lanesOption } from './machineOptions.js';
 import { writeMessage } from './output.js';
 
 /** What `daam` and `daam-bank` need of a model, detector or plain vision transformer. */

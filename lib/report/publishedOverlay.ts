@@ -1,3 +1,4 @@
+import { enlarge } from '../faithfulness/plane.js';
 import type { RgbImage } from '../image/rgbImage.js';
 import { flowColorTable } from './flowColors.js';
 
@@ -9,38 +10,14 @@ import { flowColorTable } from './flowColors.js';
 const COLOR_WEIGHT = 0.4;
 const PICTURE_WEIGHT = 0.8;
 
-interface Sample {
-  lower: number;
-  upper: number;
-  fraction: number;
-}
-
-/** Where each of `to` pixel centres lies between `from` cell centres; the rim repeats the outermost cell. */
-function samples(from: number, to: number): Sample[] {
-  return Array.from({ length: to }, (_, pixel) => {
-    const place = Math.min(from - 1, Math.max(0, ((pixel + 0.5) * from) / to - 0.5));
-    const lower = Math.floor(place);
-    return { lower, upper: Math.min(from - 1, lower + 1), fraction: place - lower };
-  });
-}
-
 /** Levels of a grid at the picture's size, half-pixel centres, rounded to levels again. */
 export function enlargeLevels(
   levels: Uint8Array,
   grid: { width: number; height: number },
   { width, height }: { width: number; height: number },
 ): Uint8Array {
-  const columns = samples(grid.width, width);
-  const enlarged = new Uint8Array(width * height);
-  samples(grid.height, height).forEach(({ lower: top, upper: bottom, fraction: down }, y) => {
-    columns.forEach(({ lower: left, upper: right, fraction: across }, x) => {
-      const at = (row: number, column: number): number => levels[row * grid.width + column] ?? 0;
-      const above = at(top, left) + across * (at(top, right) - at(top, left));
-      const below = at(bottom, left) + across * (at(bottom, right) - at(bottom, left));
-      enlarged[y * width + x] = Math.round(above + down * (below - above));
-    });
-  });
-  return enlarged;
+  const { data } = enlarge({ ...grid, data: Float32Array.from(levels) }, width, height);
+  return Uint8Array.from(data, Math.round);
 }
 
 /** @param levels h*w levels of one rendered map (`renderLevels`) */

@@ -7,7 +7,7 @@ import type { VitBenchmark } from '../../vit/benchmark.js';
 import type { FlowBenchmark } from '../../vit/flowBenchmark.js';
 import { defineCommand } from '../command.js';
 import { interruptSignal } from '../interrupt.js';
-import { lanesOption } from '../lanesOption.js';
+import { lanesOption } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult } from '../output.js';
 
 function options(cli: Argv) {

@@ -13,78 +13,79 @@ import { EXIT } from '../exitCodes.js';
 import { DEFAULT_MODEL, openFlowModel, type FlowCall, type FlowModel } from '../flowModel.js';
 import { createFlowPrinter, type FlowPrinter } from '../flowPrinter.js';
 import { interruptSignal } from '../interrupt.js';
+import { addMachineOptions } from '../machineOptions.js';
 import { paint, writeMessage } from '../output.js';
 import { startProgress } from '../progress.js';
 
 const FORMATS: readonly string[] = ['html', 'png', 'gif', 'npz', 'json'] satisfies FlowFormat[];
 
 function options(cli: Argv) {
-  return cli
-    .positional('inputs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'Image files, folders of images, or - for one image on stdin',
-    })
-    .option('recursive', { alias: 'r', type: 'boolean', default: false, describe: 'Search subfolders too' })
-    .option('model', {
-      type: 'string',
-      default: DEFAULT_MODEL,
-      describe: 'Detector or vision transformer, NAME.pt or NAME.kfd.json; default = the bundled detector',
-    })
-    .option('target', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe:
-        'What to explain, may be repeated: max, logit:K, difference:A,B, probability:K, log-probability:K, ' +
-        'feature:W.npy, cosine:W.npy, bank:BANK.npz, forgery, class-token-forgery; default forgery or max',
-    })
-    .option('coefficients', {
-      choices: COEFFICIENTS,
-      default: 'gradient' as const,
-      describe: 'How channels are weighted; direct = exact split',
-    })
-    .option('rows', {
-      choices: ROWS,
-      describe: 'Tokens whose attention is taken apart; default: what decides',
-    })
-    .option('per-head', { type: 'boolean', default: false, describe: 'Maps of every head, in json and npz' })
-    .option('out', { type: 'string', describe: 'Write files into this folder' })
-    .option('format', {
-      type: 'string',
-      describe: 'What to write with --out: html,png,gif,npz,json; default html',
-    })
-    .option('colormap', {
-      choices: ['inferno', 'viridis', 'jet'] as const,
-      default: 'inferno' as const,
-      describe: 'Colours of png and gif; jet blends as published',
-    })
-    .option('scale', {
-      choices: ['common', 'linear', 'sigmoid'] as const,
-      default: 'common' as const,
-      describe: 'Scale of png and gif: one for all blocks, or a published rendering',
-    })
-    .option('input-tensor', {
-      type: 'string',
-      describe: 'Explain this .npy (or `input` of this .npz), (B,3,H,W), normalised, instead of images',
-    })
-    .option('faces', {
-      choices: ['largest', 'all', 'whole'] as const,
-      default: 'largest' as const,
-      describe: 'Detectors only: which faces; whole = the image is the face crop',
-    })
-    .option('trust-model', {
-      type: 'boolean',
-      default: false,
-      describe: 'Load --model without a manifest and without a note (it is a program)',
-    })
-    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
-    .option('lanes', {
-      type: 'string',
-      describe: 'Images computed side by side: a number or auto; default auto',
-    })
-    .option('threads-per-lane', { type: 'number', describe: 'Cores that share one image; default 1' })
+  return addMachineOptions(
+    cli
+      .positional('inputs', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'Image files, folders of images, or - for one image on stdin',
+      })
+      .option('recursive', { alias: 'r', type: 'boolean', default: false, describe: 'Search subfolders too' })
+      .option('model', {
+        type: 'string',
+        default: DEFAULT_MODEL,
+        describe: 'Detector or vision transformer, NAME.pt or NAME.kfd.json; default = the bundled detector',
+      })
+      .option('target', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe:
+          'What to explain, may be repeated: max, logit:K, difference:A,B, probability:K, log-probability:K, ' +
+          'feature:W.npy, cosine:W.npy, bank:BANK.npz, forgery, class-token-forgery; default forgery or max',
+      })
+      .option('coefficients', {
+        choices: COEFFICIENTS,
+        default: 'gradient' as const,
+        describe: 'How channels are weighted; direct = exact split',
+      })
+      .option('rows', {
+        choices: ROWS,
+        describe: 'Tokens whose attention is taken apart; default: what decides',
+      })
+      .option('per-head', {
+        type: 'boolean',
+        default: false,
+        describe: 'Maps of every head, in json and npz',
+      })
+      .option('out', { type: 'string', describe: 'Write files into this folder' })
+      .option('format', {
+        type: 'string',
+        describe: 'What to write with --out: html,png,gif,npz,json; default html',
+      })
+      .option('colormap', {
+        choices: ['inferno', 'viridis', 'jet'] as const,
+        default: 'inferno' as const,
+        describe: 'Colours of png and gif; jet blends as published',
+      })
+      .option('scale', {
+        choices: ['common', 'linear', 'sigmoid'] as const,
+        default: 'common' as const,
+        describe: 'Scale of png and gif: one for all blocks, or a published rendering',
+      })
+      .option('input-tensor', {
+        type: 'string',
+        describe: 'Explain this .npy (or `input` of this .npz), (B,3,H,W), normalised, instead of images',
+      })
+      .option('faces', {
+        choices: ['largest', 'all', 'whole'] as const,
+        default: 'largest' as const,
+        describe: 'Detectors only: which faces; whole = the image is the face crop',
+      })
+      .option('trust-model', {
+        type: 'boolean',
+        default: false,
+        describe: 'Load --model without a manifest and without a note (it is a program)',
+      }),
+  )
     .option('json', {
       type: 'boolean',
       default: false,

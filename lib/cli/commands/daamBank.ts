@@ -9,38 +9,35 @@ import { collectInputs } from '../detectInputs.js';
 import { EXIT } from '../exitCodes.js';
 import { DEFAULT_MODEL, openFlowModel, type FlowModel } from '../flowModel.js';
 import { interruptSignal } from '../interrupt.js';
+import { addMachineOptions } from '../machineOptions.js';
 import { paint, writeMessage, writeResult } from '../output.js';
 import { startProgress } from '../progress.js';
 
 function options(cli: Argv) {
-  return cli
-    .positional('folder', {
-      type: 'string',
-      demandOption: true,
-      describe: 'Images of one label, or a sub-folder a label',
-    })
-    .option('model', {
-      type: 'string',
-      default: DEFAULT_MODEL,
-      describe: 'The network whose features are stored, NAME.pt or NAME.kfd.json',
-    })
-    .option('out', { type: 'string', demandOption: true, describe: 'The memory bank to write, BANK.npz' })
-    .option('faces', {
-      choices: ['largest', 'all', 'whole'] as const,
-      default: 'largest' as const,
-      describe: 'Detectors only: which faces; whole = the image is the face crop',
-    })
-    .option('trust-model', {
-      type: 'boolean',
-      default: false,
-      describe: 'Load --model without a manifest and without a note (it is a program)',
-    })
-    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
-    .option('lanes', {
-      type: 'string',
-      describe: 'Images computed side by side: a number or auto; default auto',
-    })
-    .option('threads-per-lane', { type: 'number', describe: 'Cores that share one image; default 1' })
+  return addMachineOptions(
+    cli
+      .positional('folder', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Images of one label, or a sub-folder a label',
+      })
+      .option('model', {
+        type: 'string',
+        default: DEFAULT_MODEL,
+        describe: 'The network whose features are stored, NAME.pt or NAME.kfd.json',
+      })
+      .option('out', { type: 'string', demandOption: true, describe: 'The memory bank to write, BANK.npz' })
+      .option('faces', {
+        choices: ['largest', 'all', 'whole'] as const,
+        default: 'largest' as const,
+        describe: 'Detectors only: which faces; whole = the image is the face crop',
+      })
+      .option('trust-model', {
+        type: 'boolean',
+        default: false,
+        describe: 'Load --model without a manifest and without a note (it is a program)',
+      }),
+  )
     .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'No progress bar' })
     .example('$0 daam-bank photos --model dino.pt --out bank.npz', 'labels are the names of the sub-folders')
     .example('$0 daam photo.jpg --model dino.pt --target bank:bank.npz --out flow', 'and its use')

@@ -18,70 +18,67 @@ import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
-import { lanesOption } from '../lanesOption.js';
+import { addMachineOptions, lanesOption } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
 import { startProgress } from '../progress.js';
 
 function options(cli: Argv) {
-  return cli
-    .positional('folder', {
-      type: 'string',
-      demandOption: true,
-      describe: 'Images, with their masks beside them',
-    })
-    .option('model', {
-      type: 'string',
-      default: 'default',
-      describe: 'NAME.pt or NAME.kfd.json of a detector or vision transformer; default: the bundled detector',
-    })
-    .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
-    .option('trust-model', {
-      type: 'boolean',
-      default: false,
-      describe: 'Load a detector without a manifest (it is a program)',
-    })
-    .option('masks', {
-      type: 'string',
-      describe: 'Folder with NAME.png for each image; default: beside the images',
-    })
-    .option('groups', { type: 'string', describe: 'CSV of image,group: one person or video is one group' })
-    .option('target', {
-      type: 'string',
-      describe: 'What is explained; default forgery for detectors, max for classifiers',
-    })
-    .option('methods', {
-      type: 'string',
-      describe: 'Names with commas between; default: all that have a meaning',
-    })
-    .option('metrics', {
-      type: 'string',
-      default: DEFAULT_METRIC_GROUPS.join(','),
-      describe: `Out of ${METRIC_GROUPS.join(', ')}; or all`,
-    })
-    .option('faces', {
-      choices: ['largest', 'whole'] as const,
-      default: 'largest' as const,
-      describe: 'Detectors: align the largest face; whole = the image is the face crop',
-    })
-    .option('limit', { type: 'number', describe: 'Take so many images, drawn by the seed' })
-    .option('seed', { type: 'number', default: 0, describe: 'Seed of everything that is drawn' })
-    .option('steps', { type: 'number', default: 10, describe: 'Steps of the perturbation curves' })
-    .option('out', {
-      type: 'string',
-      describe: 'Write rows and summary to this JSON file; an interrupted run resumes',
-    })
-    .option('csv', { type: 'boolean', default: false, describe: 'Also write the rows as CSV beside --out' })
-    .option('json', {
-      type: 'boolean',
-      default: false,
-      describe: 'Print the summary as JSON, kfd.daam-eval/1',
-    })
-    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
-    .option('lanes', {
-      type: 'string',
-      describe: 'Forward passes side by side: a number or auto; default auto',
-    })
-    .option('threads-per-lane', { type: 'number', describe: 'Cores that share one forward pass; default 1' })
+  return addMachineOptions(
+    cli
+      .positional('folder', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Images, with their masks beside them',
+      })
+      .option('model', {
+        type: 'string',
+        default: 'default',
+        describe:
+          'NAME.pt or NAME.kfd.json of a detector or vision transformer; default: the bundled detector',
+      })
+      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
+      .option('trust-model', {
+        type: 'boolean',
+        default: false,
+        describe: 'Load a detector without a manifest (it is a program)',
+      })
+      .option('masks', {
+        type: 'string',
+        describe: 'Folder with NAME.png for each image; default: beside the images',
+      })
+      .option('groups', { type: 'string', describe: 'CSV of image,group: one person or video is one group' })
+      .option('target', {
+        type: 'string',
+        describe: 'What is explained; default forgery for detectors, max for classifiers',
+      })
+      .option('methods', {
+        type: 'string',
+        describe: 'Names with commas between; default: all that have a meaning',
+      })
+      .option('metrics', {
+        type: 'string',
+        default: DEFAULT_METRIC_GROUPS.join(','),
+        describe: `Out of ${METRIC_GROUPS.join(', ')}; or all`,
+      })
+      .option('faces', {
+        choices: ['largest', 'whole'] as const,
+        default: 'largest' as const,
+        describe: 'Detectors: align the largest face; whole = the image is the face crop',
+      })
+      .option('limit', { type: 'number', describe: 'Take so many images, drawn by the seed' })
+      .option('seed', { type: 'number', default: 0, describe: 'Seed of everything that is drawn' })
+      .option('steps', { type: 'number', default: 10, describe: 'Steps of the perturbation curves' })
+      .option('out', {
+        type: 'string',
+        describe: 'Write rows and summary to this JSON file; an interrupted run resumes',
+      })
+      .option('csv', { type: 'boolean', default: false, describe: 'Also write the rows as CSV beside --out' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'Print the summary as JSON, kfd.daam-eval/1',
+      }),
+  )
     .option('quiet', {
       alias: 'q',
       type: 'boolean',

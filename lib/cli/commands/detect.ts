@@ -8,7 +8,7 @@ import { defineCommand } from '../command.js';
 import { collectInputs, restoreDashes } from '../detectInputs.js';
 import { createPrinter, reportFailure, type OutputFormat } from '../detectionPrinter.js';
 import { EXIT } from '../exitCodes.js';
-import { lanesOption } from '../lanesOption.js';
+import { addMachineOptions, lanesOption } from '../machineOptions.js';
 import { interruptSignal } from '../interrupt.js';
 import { writeMessage } from '../output.js';
 import { startProgress } from '../progress.js';
@@ -16,56 +16,52 @@ import { startProgress } from '../progress.js';
 const FACE_CHOICES = ['largest', 'all', 'whole'] as const;
 
 function options(cli: Argv) {
-  return cli
-    .positional('inputs', {
-      type: 'string',
-      array: true,
-      default: [] as string[],
-      describe: 'Image files, folders of images, or - for one image on stdin',
-    })
-    .option('files-from', {
-      type: 'string',
-      nargs: 1, // otherwise yargs does not take the lone - for a value
-      describe: 'Read paths from this file, one a line; - reads stdin',
-    })
-    .option('null', {
-      alias: '0',
-      type: 'boolean',
-      default: false,
-      describe: 'Paths of --files-from end with NUL',
-    })
-    .option('recursive', { alias: 'r', type: 'boolean', default: false, describe: 'Search subfolders too' })
-    .option('json', {
-      type: 'boolean',
-      default: false,
-      describe: 'One object for one input, an array for several',
-    })
-    .option('jsonl', { type: 'boolean', default: false, describe: 'One object a line, as results come' })
-    .option('faces', {
-      choices: FACE_CHOICES,
-      default: 'largest' as const,
-      describe: 'Which faces to judge; whole = the image is the face crop',
-    })
-    .option('threshold', {
-      type: 'number',
-      describe: 'Fake from this score on, 0 to 1; default: the model says',
-    })
-    .option('model', {
-      type: 'string',
-      describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
-    })
-    .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
-    .option('trust-model', {
-      type: 'boolean',
-      default: false,
-      describe: 'Load --model without a manifest (it is a program)',
-    })
-    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
-    .option('lanes', {
-      type: 'string',
-      describe: 'Images computed side by side: a number or auto; default auto',
-    })
-    .option('threads-per-lane', { type: 'number', describe: 'Cores that share one image; default 1' })
+  return addMachineOptions(
+    cli
+      .positional('inputs', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'Image files, folders of images, or - for one image on stdin',
+      })
+      .option('files-from', {
+        type: 'string',
+        nargs: 1, // otherwise yargs does not take the lone - for a value
+        describe: 'Read paths from this file, one a line; - reads stdin',
+      })
+      .option('null', {
+        alias: '0',
+        type: 'boolean',
+        default: false,
+        describe: 'Paths of --files-from end with NUL',
+      })
+      .option('recursive', { alias: 'r', type: 'boolean', default: false, describe: 'Search subfolders too' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'One object for one input, an array for several',
+      })
+      .option('jsonl', { type: 'boolean', default: false, describe: 'One object a line, as results come' })
+      .option('faces', {
+        choices: FACE_CHOICES,
+        default: 'largest' as const,
+        describe: 'Which faces to judge; whole = the image is the face crop',
+      })
+      .option('threshold', {
+        type: 'number',
+        describe: 'Fake from this score on, 0 to 1; default: the model says',
+      })
+      .option('model', {
+        type: 'string',
+        describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
+      })
+      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
+      .option('trust-model', {
+        type: 'boolean',
+        default: false,
+        describe: 'Load --model without a manifest (it is a program)',
+      }),
+  )
     .option('concurrency', {
       type: 'number',
       describe: 'Images under way, decoding included; default lanes + 1',

@@ -1,0 +1,24 @@
+import type { Argv } from 'yargs';
+import { KfdError } from '../errors.js';
+
+/** Where and how wide a command computes; --lanes is read by {@link lanesOption}. */
+export function addMachineOptions<T>(cli: Argv<T>) {
+  return cli
+    .option('device', { type: 'string', default: 'auto', describe: 'auto, cpu, cuda:0 ...' })
+    .option('lanes', {
+      type: 'string',
+      describe: 'Images computed side by side: a number or auto; default auto',
+    })
+    .option('threads-per-lane', { type: 'number', describe: 'Cores that share one image; default 1' });
+}
+
+/** The value of --lanes: undefined is the engine's own plan, as `auto` is. */
+export function lanesOption(text: string | undefined): number | undefined {
+  if (text === undefined || text === 'auto') return undefined;
+  const lanes = Number(text);
+  if (Number.isSafeInteger(lanes) && lanes > 0) return lanes;
+  throw new KfdError(
+    'ERR_KFD_USAGE',
+    `Expected --lanes to be auto or a positive integer but received ${text}.`,
+  );
+}
