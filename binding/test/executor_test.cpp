@@ -42,16 +42,18 @@ Pending submit(Executor& executor, const std::shared_ptr<Model>& model, Request 
 class HeldLane {
  public:
   HeldLane(Executor& executor, const std::shared_ptr<Model>& model, Request request) {
-    executor.submit(model, std::move(request), [this](const Outcome&) {
-      entered_.set_value();
-      released_.get_future().wait();
+    // The callback may outlive this object: it owns what it waits for.
+    const auto entered = std::make_shared<std::promise<void>>();
+    executor.submit(model, std::move(request), [entered, released = released_.get_future().share()](const Outcome&) {
+      entered->set_value();
+      released.wait();
     });
-    entered_.get_future().wait();
+    entered->get_future().wait();
   }
   void release() { released_.set_value(); }
 
  private:
-  std::promise<void> entered_, released_;
+  std::promise<void> released_;
 };
 
 class Fixture {
