@@ -10,13 +10,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
-#include <future>
 #include <random>
 #include <string>
 
 #include "engine/engine.h"
+#include "wait.h"
 
 using namespace kfd::engine;
+using kfd::test::wait;
 
 namespace {
 
@@ -73,17 +74,6 @@ double process_cpu_ms() {
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
-}
-
-template <typename AnyOutcome, typename Call>
-AnyOutcome wait(const Call& call) {
-  std::promise<AnyOutcome> promise;
-  call([&](AnyOutcome outcome) { promise.set_value(std::move(outcome)); });
-  AnyOutcome outcome = promise.get_future().get();
-  if (outcome.error) {
-    throw *outcome.error;
-  }
-  return outcome;
 }
 
 Contender forward_of(const std::string& name, const std::shared_ptr<Model>& model, const Request& request) {

@@ -2,23 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
+
+#include "wait.h"
 
 namespace kfd::test {
 namespace {
 
 using namespace kfd::engine;
-
-template <typename AnyOutcome, typename Call>
-AnyOutcome wait(const Call& call) {
-  std::promise<AnyOutcome> promise;
-  call([&](AnyOutcome outcome) { promise.set_value(std::move(outcome)); });
-  AnyOutcome outcome = promise.get_future().get();
-  if (outcome.error) {
-    throw *outcome.error;
-  }
-  return outcome;
-}
 
 FlowTarget::Kind kind_of(const std::string& name) {
   if (name == "logits") return FlowTarget::Kind::kLogits;

@@ -3,9 +3,9 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <future>
 
 #include "reference.h"
+#include "wait.h"
 
 using namespace kfd::engine;
 using namespace kfd::test;
@@ -17,13 +17,8 @@ Fit fit_by_name(const std::string& name) {
 }
 
 Result preprocess(Executor& executor, const InputSpec& spec, const ImageInput& image) {
-  std::promise<Outcome> promise;
-  executor.preprocess(spec, image, [&](Outcome outcome) { promise.set_value(std::move(outcome)); });
-  Outcome outcome = promise.get_future().get();
-  if (outcome.error) {
-    throw *outcome.error;
-  }
-  return std::move(*outcome.result);
+  const auto call = [&](Callback callback) { executor.preprocess(spec, image, std::move(callback)); };
+  return std::move(*wait<Outcome>(call).result);
 }
 
 InputSpec spec_of(const Case& c) {

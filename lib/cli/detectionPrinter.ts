@@ -1,7 +1,7 @@
 import { describeMilestones } from '../daam/summary.js';
 import type { Detection, FaceDetection } from '../kfd/detection.js';
 import { describeMaturity } from '../kfd/maturity.js';
-import { paint, writeJson, writeMessage, writeResult } from './output.js';
+import { paint, writeFailure, writeJson, writeResult } from './output.js';
 
 export type OutputFormat = 'text' | 'json' | 'jsonl';
 
@@ -84,6 +84,5 @@ export function createPrinter(format: OutputFormat): DetectionPrinter {
 export function reportFailure({ status, error, input }: Detection): void {
   const name = input.path ?? 'image';
   const message = status === 'no-face' ? 'no face was found, so there is no score' : (error?.message ?? '');
-  const text = message.startsWith(name) ? message : `${name}: ${message}`;
-  writeMessage(`${paint('red', 'failed:', process.stderr)} ${text.replace(/\s*\n\s*/g, ' ')}`);
+  writeFailure(message.startsWith(name) ? message : `${name}: ${message}`);
 }

@@ -1,3 +1,4 @@
+import type { Argv } from 'yargs';
 import type { AttentionFlow } from '../daam/attentionFlow.js';
 import type { FlowOptions } from '../daam/options.js';
 import { KfdError } from '../errors.js';
@@ -7,7 +8,7 @@ import type { Engine } from '../native/engine.js';
 import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { FloatArray, ModelInfo } from '../native/types.js';
 import { readModelManifest } from '../setup/models.js';
-import { lanesOption } from './machineOptions.js';
+import { addMachineOptions, lanesOption } from './machineOptions.js';
 import { writeMessage } from './output.js';
 
 /** What `daam` and `daam-bank` need of a model, detector or plain vision transformer. */
@@ -46,6 +47,23 @@ export interface FlowModelArguments {
 
 export const DEFAULT_MODEL = 'default';
 
+/** The options of {@link FlowModelArguments} but for --model, which every command describes itself. */
+export function addFlowModelOptions<T>(cli: Argv<T>) {
+  return addMachineOptions(
+    cli
+      .option('faces', {
+        choices: ['largest', 'all', 'whole'] as const,
+        default: 'largest' as const,
+        describe: 'Detectors only: which faces; whole = the image is the face crop',
+      })
+      .option('trust-model', {
+        type: 'boolean',
+        default: false,
+        describe: 'Load --model without a manifest and without a note (it is a program)',
+      }),
+  );
+}
+
 async function openDetector(args: FlowModelArguments, engine: Engine): Promise<FlowModel> {
   const { Detector } = await import('../kfd/detector.js');
   const detector = await Detector.load({
@@ -70,16 +88,15 @@ async function openDetector(args: FlowModelArguments, engine: Engine): Promise<F
 }
 
 async function openVit(args: FlowModelArguments, engine: Engine): Promise<FlowModel> {
+  const { inputSize } = args;
   const [{ VisionTransformer }, { chooseDevice }] = await Promise.all([
     import('../vit/visionTransformer.js'),
     import('../kfd/options.js'),
   ]);
-  const hasManifest = (await readModelManifest(args.model)) !== undefined;
-  const size = hasManifest ? undefined : args.inputSize;
   const vit = await VisionTransformer.load(args.model, {
     device: chooseDevice(args.device),
     engine,
-    ...(size === undefined ? {} : { input: { ...IMAGENET_INPUT, ...size } }),
+    ...(inputSize === undefined ? {} : { input: { ...IMAGENET_INPUT, ...inputSize } }),
   });
   return {
     info: vit.info(),
@@ -92,8 +109,11 @@ async function openVit(args: FlowModelArguments, engine: Engine): Promise<FlowMo
   };
 }
 
-async function chooseKind({ model, trustModel }: FlowModelArguments): Promise<'vit' | 'kfd'> {
-  if (model === DEFAULT_MODEL) return 'kfd';
+async function inspectModel({
+  model,
+  trustModel,
+}: FlowModelArguments): Promise<{ kind: 'vit' | 'kfd'; hasManifest: boolean }> {
+  if (model === DEFAULT_MODEL) return { kind: 'kfd', hasManifest: true };
   const manifest = await readModelManifest(model);
   if (manifest === undefined && !trustModel) {
     writeMessage(
@@ -101,7 +121,8 @@ async function chooseKind({ model, trustModel }: FlowModelArguments): Promise<'v
         'transformer. A model file is a program: load only what you trust (--trust-model hides this note).',
     );
   }
-  if (manifest?.kind !== 'face') return manifest?.kind ?? 'vit';
+  if (manifest?.kind !== 'face')
+    return { kind: manifest?.kind ?? 'vit', hasManifest: manifest !== undefined };
   throw new KfdError('ERR_KFD_MODEL_MISMATCH', `${model} is a face detector, which has no tokens.`, {
     hint: 'Give a forgery detector or a vision transformer; `kfd-native model info FILE` shows what a file is.',
   });
@@ -114,14 +135,16 @@ async function chooseKind({ model, trustModel }: FlowModelArguments): Promise<'v
  * @throws KfdError ERR_KFD_MODEL_MISMATCH for a face detector, and those of Detector.load and VisionTransformer.load
  */
 export async function openFlowModel(args: FlowModelArguments): Promise<FlowModel> {
-  const kind = await chooseKind(args);
+  const { kind, hasManifest } = await inspectModel(args);
   const { Engine } = await import('../native/engine.js');
   const engine = await Engine.create({
     lanes: lanesOption(args.lanes) ?? 'auto',
     ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
   });
   try {
-    const model = await (kind === 'kfd' ? openDetector(args, engine) : openVit(args, engine));
+    const model = await (kind === 'kfd'
+      ? openDetector(args, engine)
+      : openVit(hasManifest ? { ...args, inputSize: undefined } : args, engine));
     const dispose = async (): Promise<void> => {
       await model.dispose();
       await engine.dispose();

@@ -1,15 +1,13 @@
 import path from 'node:path';
 import type { Argv, ArgumentsCamelCase } from 'yargs';
 import { KfdError } from '../errors.js';
+import { IMAGENET_INPUT } from '../native/imagenet.js';
 import {
   requireModelManifest,
   type ManifestDraft,
   type ManifestInput,
   type ManifestVit,
 } from '../setup/models.js';
-
-const IMAGENET_MEAN = [0.485, 0.456, 0.406];
-const IMAGENET_STD = [0.229, 0.224, 0.225];
 
 /** Options of `model manifest`: what a manifest says beyond name, size and hash. */
 export function addManifestOptions<T>(cli: Argv<T>) {
@@ -89,8 +87,8 @@ function inputOf(args: ManifestArguments, like: ManifestInput | undefined): Mani
     width,
     height,
     fit: args.fit ?? like?.fit ?? 'stretch',
-    mean: triple('mean', args.mean ?? like?.mean ?? IMAGENET_MEAN),
-    std: triple('std', args.std ?? like?.std ?? IMAGENET_STD),
+    mean: triple('mean', args.mean ?? like?.mean ?? IMAGENET_INPUT.mean),
+    std: triple('std', args.std ?? like?.std ?? IMAGENET_INPUT.std),
   };
 }
 

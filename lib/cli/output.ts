@@ -54,6 +54,11 @@ export function writeWarning(line: string): void {
   writeMessage(`${paint('yellow', 'warning:', process.stderr)} ${line}`);
 }
 
+/** One line for an input that gave no result; the command goes on. */
+export function writeFailure(message: string): void {
+  writeMessage(`${paint('red', 'failed:', process.stderr)} ${message.replace(/\s*\n\s*/g, ' ')}`);
+}
+
 /** `error: ...` and `hint: ...` on stderr; with `json` also an object of schema `kfd.error/1` on stdout. */
 export async function writeError(error: KfdError, json: boolean): Promise<void> {
   writeMessage(`${paint('red', 'error:', process.stderr)} ${error.message}`);

@@ -10,17 +10,22 @@ import type { FlowFormat } from '../../report/flowFiles.js';
 import { defineCommand } from '../command.js';
 import { collectInputs, restoreDashes } from '../detectInputs.js';
 import { EXIT } from '../exitCodes.js';
-import { DEFAULT_MODEL, openFlowModel, type FlowCall, type FlowModel } from '../flowModel.js';
+import {
+  addFlowModelOptions,
+  DEFAULT_MODEL,
+  openFlowModel,
+  type FlowCall,
+  type FlowModel,
+} from '../flowModel.js';
 import { createFlowPrinter, type FlowPrinter } from '../flowPrinter.js';
 import { interruptSignal } from '../interrupt.js';
-import { addMachineOptions } from '../machineOptions.js';
-import { paint, writeMessage } from '../output.js';
+import { writeFailure, writeMessage } from '../output.js';
 import { startProgress } from '../progress.js';
 
 const FORMATS: readonly string[] = ['html', 'png', 'gif', 'npz', 'json'] satisfies FlowFormat[];
 
 function options(cli: Argv) {
-  return addMachineOptions(
+  return addFlowModelOptions(
     cli
       .positional('inputs', {
         type: 'string',
@@ -74,16 +79,6 @@ function options(cli: Argv) {
       .option('input-tensor', {
         type: 'string',
         describe: 'Explain this .npy (or `input` of this .npz), (B,3,H,W), normalised, instead of images',
-      })
-      .option('faces', {
-        choices: ['largest', 'all', 'whole'] as const,
-        default: 'largest' as const,
-        describe: 'Detectors only: which faces; whole = the image is the face crop',
-      })
-      .option('trust-model', {
-        type: 'boolean',
-        default: false,
-        describe: 'Load --model without a manifest and without a note (it is a program)',
       }),
   )
     .option('json', {
@@ -275,7 +270,7 @@ async function explainImages(job: Job): Promise<Outcome> {
         await deliver(job, name, flows, uniqueName(fileStem(name)), 'face', total === 1);
       } else {
         outcome.failed += 1;
-        writeMessage(`${paint('red', 'failed:', process.stderr)} ${error.message.replace(/\s*\n\s*/g, ' ')}`);
+        writeFailure(error.message);
         await printer.fail(name, error);
       }
       progress.update(outcome.count);

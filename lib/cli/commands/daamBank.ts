@@ -7,14 +7,13 @@ import { isFolder } from '../../setup/files.js';
 import { defineCommand } from '../command.js';
 import { collectInputs } from '../detectInputs.js';
 import { EXIT } from '../exitCodes.js';
-import { DEFAULT_MODEL, openFlowModel, type FlowModel } from '../flowModel.js';
+import { addFlowModelOptions, DEFAULT_MODEL, openFlowModel, type FlowModel } from '../flowModel.js';
 import { interruptSignal } from '../interrupt.js';
-import { addMachineOptions } from '../machineOptions.js';
-import { paint, writeMessage, writeResult } from '../output.js';
+import { writeFailure, writeResult } from '../output.js';
 import { startProgress } from '../progress.js';
 
 function options(cli: Argv) {
-  return addMachineOptions(
+  return addFlowModelOptions(
     cli
       .positional('folder', {
         type: 'string',
@@ -26,17 +25,7 @@ function options(cli: Argv) {
         default: DEFAULT_MODEL,
         describe: 'The network whose features are stored, NAME.pt or NAME.kfd.json',
       })
-      .option('out', { type: 'string', demandOption: true, describe: 'The memory bank to write, BANK.npz' })
-      .option('faces', {
-        choices: ['largest', 'all', 'whole'] as const,
-        default: 'largest' as const,
-        describe: 'Detectors only: which faces; whole = the image is the face crop',
-      })
-      .option('trust-model', {
-        type: 'boolean',
-        default: false,
-        describe: 'Load --model without a manifest and without a note (it is a program)',
-      }),
+      .option('out', { type: 'string', demandOption: true, describe: 'The memory bank to write, BANK.npz' }),
   )
     .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'No progress bar' })
     .example('$0 daam-bank photos --model dino.pt --out bank.npz', 'labels are the names of the sub-folders')
@@ -85,8 +74,7 @@ async function featuresOf(args: BankArguments, model: FlowModel): Promise<Outcom
     })) {
       if (features.length === 0) {
         outcome.failed += 1;
-        const message = error?.message ?? `${file}: no face was found`;
-        writeMessage(`${paint('red', 'failed:', process.stderr)} ${message.replace(/\s*\n\s*/g, ' ')}`);
+        writeFailure(error?.message ?? `${file}: no face was found`);
       }
       const name = labelOf(args.folder, file);
       outcome.rows.push(...features.map((feature) => ({ feature, name })));
