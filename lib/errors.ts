@@ -26,6 +26,10 @@ export const ERROR_CODES = [
   'ERR_KFD_MODEL_LOAD', // not a TorchScript archive, or torch refuses it
   'ERR_KFD_MODEL_UNSUPPORTED', // it loads, but is frozen or of an unknown shape
   'ERR_KFD_MODEL_MISMATCH', // manifest or options contradict the module
+  'ERR_KFD_LLAMA_MISSING', // node-llama-cpp or its libraries are not installed
+  'ERR_KFD_LLAMA_MISMATCH', // they are of another version than this package was built for
+  'ERR_KFD_LANGUAGE_MODEL', // a GGUF file or its adapter is missing, damaged, foreign or does not fit
+  'ERR_KFD_BUSY', // every parallel dialogue is in use
   'ERR_KFD_INVALID_ARGUMENT', // an API argument is malformed
   'ERR_KFD_NOT_FINITE', // the network computed NaN or infinity
   'ERR_KFD_QUEUE_FULL', // the engine's bounded queue is full

@@ -75,7 +75,7 @@ class ForwardTask final : public Task {
     const auto* task = dynamic_cast<const ForwardTask*>(&other);
     return task != nullptr && task->model_ == model_ && model_->info.kind != ModelKind::kModule &&
            request_.image.data != nullptr && task->request_.image.data != nullptr &&
-           request_.hooks == task->request_.hooks && request_.intermediates == task->request_.intermediates &&
+           request_.hooks == task->request_.hooks && extras_of(request_) == extras_of(task->request_) &&
            request_.return_input == task->request_.return_input;
   }
 
@@ -139,7 +139,7 @@ class ForwardTask final : public Task {
         return std::all_of(members.begin(), members.end(), [](const auto& m) { return m->stop() != Stop::kNo; });
       };
       const auto start = Clock::now();
-      NamedTensors outputs = run_forward(first.model_, first.request_.hooks, first.request_.intermediates, input, stop);
+      NamedTensors outputs = run_forward(first.model_, first.request_.hooks, extras_of(first.request_), input, stop);
       if (first.request_.return_input || first.request_.intermediates) {
         outputs.push_back({"input", input});
       }

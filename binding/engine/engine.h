@@ -90,6 +90,8 @@ struct ModelOptions {
   // KFD only
   std::vector<int64_t> taps;
   double logit_scale = 100.0;
+  // KFD only: TorchScript file with the children prompt_learner and visual_projection; empty: none.
+  std::string prompts_path;
   // Run the module's own forward as it stands (no block walk, no hooks): the peer that `bench` compares with.
   bool plain_forward = false;
   // Keep to torch's own operators even where oneDNN-prepacked linears exist (tests, bench).
@@ -108,6 +110,7 @@ struct ModelInfo {
   double layer_norm_eps = 0;
   std::string activation;
   std::vector<int64_t> taps;
+  int64_t prompt_tokens = 0, prompt_width = 0;  // K and W of the prompts file; 0 without one
   std::vector<std::string> features;  // "layer-scale", "register-tokens", "distillation-token", "norm-pre", "fc-norm",
                                       // "qk-norm", "pos-embed-without-class", ...
   double verification_error = 0;      // max relative difference of own block code to the module's own blocks, at load
@@ -163,9 +166,12 @@ struct Request {
   TensorInput tensor;
   Hooks hooks;  // kVit and kKfd (its encoder)
   // kKfd. Always returned: `p` [B,2], `map` [B,H,W] (the forged channel of S). With `intermediates` also
-  // `input` [B,3,H,W], `g` [B,D'], `F<i>` [B,P,d] (before normalising), `E` [2,d], `M<i>` [B,2,H,W], `S` [B,2,H,W]; and
-  // `P` [B,9,W] where a prompt learner exists.
+  // `input` [B,3,H,W], `g` [B,D'], `F<i>` [B,P,d] (before normalising), `E` [2,d], `M<i>` [B,2,H,W], `S` [B,2,H,W]; `P`
+  // [B,K,W] where a prompt learner exists, and `V` [B,W] where there is a prompts file.
   bool intermediates = false;
+  // `P` [B,K,W], the forgery prompts of a language model of width W, and `V` [B,W], its visual token: the input of an
+  // explainer (spec/kfd.md 9, 10). Needs ModelOptions::prompts_path.
+  bool prompts = false;
   bool return_input = false;  // `input` [B,3,H,W]: what the network saw (tests, reports)
 };
 

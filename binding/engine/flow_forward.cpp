@@ -22,7 +22,7 @@ void verify_head(const FlowHead& head, const at::Tensor& tokens, const at::Tenso
   }
 }
 
-void add_outputs(const Model& model, const FlowHead& head, FlowRecord& record) {
+void add_outputs(const Model& model, const FlowHead& head, bool prompts, FlowRecord& record) {
   record.head_output = model.vit->head()(record.tokens);
   if (!model.heads) {
     verify_head(head, record.tokens, record.head_output);
@@ -34,14 +34,18 @@ void add_outputs(const Model& model, const FlowHead& head, FlowRecord& record) {
       levels.push_back(model.heads->level(i, record.tap_tokens[i], stem.prefix_tokens(), stem.grid_height(),
                                           stem.grid_width(), record.image_height, record.image_width));
     }
-    record.outputs = model.heads->outputs(levels, /*intermediates=*/false);
+    record.outputs = model.heads->outputs(levels, {.prompts = prompts}, model.prompts ? &*model.prompts : nullptr);
+    if (prompts) {
+      record.outputs.push_back({"V", model.prompts->visual(unit_feature(record.head_output))});
+    }
   }
   record.outputs.push_back({"feature", head.feature(record.tokens)});
 }
 
 }  // namespace
 
-FlowRecord run_flow_forward(const Model& model, bool full, const at::Tensor& input, const std::function<bool()>& stop) {
+FlowRecord run_flow_forward(const Model& model, bool full, bool prompts, const at::Tensor& input,
+                            const std::function<bool()>& stop) {
   c10::InferenceMode inference;
   torch::jit::GraphOptimizerEnabledGuard optimizer(false);  // as in Forward::step
   FlowPlan& plan = flow_plan(model);
@@ -68,7 +72,7 @@ FlowRecord run_flow_forward(const Model& model, bool full, const at::Tensor& inp
     }
   }
   record.tokens = x;
-  add_outputs(model, plan.head(), record);
+  add_outputs(model, plan.head(), prompts, record);
   return record;
 }
 

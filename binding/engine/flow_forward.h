@@ -15,11 +15,13 @@ struct FlowRecord {
   at::Tensor tokens;       // (B,N,D) after the last block; where the head reads class rows only, perhaps these alone
   std::vector<at::Tensor> tap_tokens;  // kKfd: (B,N,D) after each tap
   at::Tensor head_output;              // (B,C) what the (encoder's) head gives; undefined where not needed yet
-  NamedTensors outputs;                // `logits`, or `p` and `map`; `feature`
+  NamedTensors outputs;                // `logits`, or `p` and `map`, with prompts `P` and `V`; `feature`
   int64_t image_height = 0, image_width = 0;
 };
 
-// input (B,3,H,W) on the CPU. `stop` is asked between blocks; when it says true the pass ends with kAborted.
-FlowRecord run_flow_forward(const Model& model, bool full, const at::Tensor& input, const std::function<bool()>& stop);
+// input (B,3,H,W) on the CPU. `prompts`: Request::prompts. `stop` is asked between blocks; when it says true the pass
+// ends with kAborted.
+FlowRecord run_flow_forward(const Model& model, bool full, bool prompts, const at::Tensor& input,
+                            const std::function<bool()>& stop);
 
 }  // namespace kfd::engine

@@ -42,7 +42,8 @@ std::unique_ptr<Result> run_forward_call(FlowState& state, const std::function<b
   NamedTensors outputs;
   const at::Tensor input = network_input(state.request, state.model->options.input);
   const auto ready = std::chrono::steady_clock::now();
-  state.record = std::make_unique<FlowRecord>(run_flow_forward(*state.model, state.options.full, input, stop));
+  state.record = std::make_unique<FlowRecord>(
+      run_flow_forward(*state.model, state.options.full, state.request.prompts, input, stop));
   outputs = state.record->outputs;
   if (state.request.return_input) {
     outputs.push_back({"input", input});

@@ -38,10 +38,10 @@ at::Tensor contiguous_directions(const std::vector<float>& direction, int64_t de
 
 }  // namespace
 
-Forward::Forward(std::shared_ptr<const Model> model, const Hooks& hooks, bool intermediates, const at::Tensor& input)
+Forward::Forward(std::shared_ptr<const Model> model, const Hooks& hooks, const Extras& extras, const at::Tensor& input)
     : model_(std::move(model)),
       hooks_(hooks),
-      intermediates_(intermediates),
+      extras_(extras),
       x_(input.to(model_->device)),
       height_(input.size(2)),
       width_(input.size(3)) {
@@ -58,7 +58,7 @@ Forward::Forward(std::shared_ptr<const Model> model, const Hooks& hooks, bool in
   }
 }
 
-bool Forward::needs_class_feature() const { return model_->heads && intermediates_; }
+bool Forward::needs_class_feature() const { return model_->heads && extras_.any(); }
 
 NamedTensors Forward::step() {
   c10::InferenceMode inference;
@@ -124,10 +124,16 @@ NamedTensors Forward::outputs() {
   if (!model_->heads) {
     return {{"logits", model_->vit->head()(x_)}};
   }
-  NamedTensors outputs = model_->heads->outputs(levels_, intermediates_);
+  const PromptModule* prompts = model_->prompts ? &*model_->prompts : nullptr;
+  NamedTensors outputs = model_->heads->outputs(levels_, extras_, prompts);
   if (needs_class_feature()) {
-    const at::Tensor feature = model_->vit->head()(x_);
-    outputs.push_back({"g", feature / feature.norm(2, -1, true).clamp_min(1e-12)});
+    const at::Tensor g = unit_feature(model_->vit->head()(x_));
+    if (prompts != nullptr) {
+      outputs.push_back({"V", prompts->visual(g)});
+    }
+    if (extras_.intermediates) {
+      outputs.push_back({"g", g});
+    }
   }
   return outputs;
 }
@@ -150,10 +156,10 @@ NamedTensors Forward::run_whole_module() {
   return outputs;
 }
 
-NamedTensors run_forward(std::shared_ptr<const Model> model, const Hooks& hooks, bool intermediates,
+NamedTensors run_forward(std::shared_ptr<const Model> model, const Hooks& hooks, const Extras& extras,
                          const at::Tensor& input, const std::function<bool()>& stop) {
   c10::InferenceMode inference;
-  Forward forward(std::move(model), hooks, intermediates, input);
+  Forward forward(std::move(model), hooks, extras, input);
   std::vector<std::pair<std::string, std::vector<at::Tensor>>> stacks;  // hooks, one row a block
   NamedTensors results;
   while (!forward.done()) {

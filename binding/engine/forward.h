@@ -11,7 +11,7 @@ namespace kfd::engine {
 class Forward {
  public:
   // input (B,3,H,W) float32 on the CPU, checked by validate_request
-  Forward(std::shared_ptr<const Model> model, const Hooks& hooks, bool intermediates, const at::Tensor& input);
+  Forward(std::shared_ptr<const Model> model, const Hooks& hooks, const Extras& extras, const at::Tensor& input);
 
   bool done() const { return done_; }
   // Runs one block (the whole module where its blocks are not walked) and returns the hooks' rows of that block without
@@ -27,7 +27,7 @@ class Forward {
 
   std::shared_ptr<const Model> model_;
   Hooks hooks_;
-  bool intermediates_;
+  Extras extras_;
   at::Tensor x_;           // the image before the first step, then the residual stream
   at::Tensor directions_;  // (L,D) or undefined
   std::vector<KfdHeads::Level> levels_;
@@ -39,7 +39,7 @@ class Forward {
 
 // Runs to the end and stacks the hooks' rows along a leading block axis. `stop` is asked between blocks; when it says
 // true the pass ends with kAborted.
-NamedTensors run_forward(std::shared_ptr<const Model> model, const Hooks& hooks, bool intermediates,
+NamedTensors run_forward(std::shared_ptr<const Model> model, const Hooks& hooks, const Extras& extras,
                          const at::Tensor& input, const std::function<bool()>& stop);
 
 // Copies to host memory, row-major float32.

@@ -43,6 +43,10 @@ std::string numbered(char letter, size_t number) { return letter + std::to_strin
 
 }  // namespace
 
+at::Tensor unit_feature(const at::Tensor& output) {
+  return output / output.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12);
+}
+
 KfdHeads::KfdHeads(const Module& module, const ModelOptions& options, int64_t depth, int64_t width)
     : taps_(read_taps(module, options)),
       logit_scale_(options.logit_scale),
@@ -128,12 +132,16 @@ at::Tensor KfdHeads::classify(const std::vector<Level>& levels) const {
   return classifier.forward({maps_of(levels)}).toTensor();
 }
 
-NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermediates) const {
+NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, const Extras& extras,
+                               const PromptModule* prompts) const {
   const c10::List<at::Tensor> maps = maps_of(levels);
   const at::Tensor shares = locate(maps);  // (B,2,H,W), softmax over the classes
   const at::Tensor p = classify(levels);
   NamedTensors outputs{{"p", p}, {"map", shares.select(1, 1)}};
-  if (!intermediates) {
+  if (extras.any() && prompts != nullptr) {
+    outputs.push_back({"P", prompts->forgery(maps, shares, p)});
+  }
+  if (!extras.intermediates) {
     return outputs;
   }
   outputs.push_back({"S", shares});
@@ -144,7 +152,7 @@ NamedTensors KfdHeads::outputs(const std::vector<Level>& levels, bool intermedia
   for (size_t i = 0; i < levels.size(); ++i) {
     outputs.push_back({numbered('M', i), levels[i].maps});
   }
-  if (prompt_learner_) {
+  if (prompt_learner_ && prompts == nullptr) {
     Module prompt_learner = *prompt_learner_;
     outputs.push_back({"P", prompt_learner.forward({maps, shares, p}).toTensor()});
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/kfd_locator.h"
+#include "engine/prompt_module.h"
 
 namespace kfd::engine {
 
@@ -16,6 +17,18 @@ struct NamedTensor {
   int64_t batch_dim = 0;
 };
 using NamedTensors = std::vector<NamedTensor>;
+
+// What a pass gives beside its plain outputs and hooks; see Request.
+struct Extras {
+  bool intermediates = false;
+  bool prompts = false;
+  bool any() const { return intermediates || prompts; }
+  bool operator==(const Extras&) const = default;
+};
+inline Extras extras_of(const Request& request) { return {request.intermediates, request.prompts}; }
+
+// g: the encoder's output (B,D), rows of unit length
+at::Tensor unit_feature(const at::Tensor& output);
 
 class KfdHeads {
  public:
@@ -49,8 +62,9 @@ class KfdHeads {
   at::Tensor classify(const std::vector<Level>& levels) const;
 
   // p (B,2) and map (B,H,W); with `intermediates` also S (B,2,H,W), F<i>, E, M<i> and P. The scripted children are
-  // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p).
-  NamedTensors outputs(const std::vector<Level>& levels, bool intermediates) const;
+  // called as locator(maps), classifier(maps) and prompt_learner(maps, locator's output (B,2,H,W), p). `prompts`, where
+  // there is one, gives P in place of the module's own prompt learner.
+  NamedTensors outputs(const std::vector<Level>& levels, const Extras& extras, const PromptModule* prompts) const;
 
  private:
   at::Tensor locate(const c10::List<at::Tensor>& maps) const;

@@ -2,8 +2,7 @@
 
 #include <malloc.h>
 
-#include <fstream>
-
+#include "engine/archive.h"
 #include "engine/errors.h"
 #include "engine/forward.h"
 #include "engine/preprocess.h"
@@ -38,32 +37,6 @@ at::Device parse_device(const std::string& name) {
   return device;
 }
 
-Module load_archive(const std::string& path) {
-  if (!std::ifstream(path, std::ios::binary).good()) {
-    throw Error(ErrorCode::kModelLoad, "cannot read the model file " + path, "check the path and its permissions");
-  }
-  try {
-    return torch::jit::load(path, c10::kCPU);
-  } catch (...) {
-    const Error error = current_error("torch refuses the model file " + path, ErrorCode::kModelLoad);
-    throw Error(
-        error.code(), error.what(),
-        error.hint().empty() ? "expected a TorchScript archive (torch.jit.script(model).save(path))" : error.hint());
-  }
-}
-
-// Files are stored in half precision: floating-point tensors become float32, counters and masks stay what they are.
-void convert_to_float(const Module& module, const at::Device& device) {
-  at::NoGradGuard no_grad;
-  for (const c10::IValue& value : module.attributes()) {
-    if (value.isTensor()) {
-      at::Tensor tensor = value.toTensor();
-      const auto type = at::isFloatingType(tensor.scalar_type()) ? at::kFloat : tensor.scalar_type();
-      tensor.set_data(tensor.to(device, type));
-    }
-  }
-}
-
 // Runs the module whole and the own walk on the same random image; they must agree. Fills classes and the error.
 void verify_whole(const std::shared_ptr<Model>& model) {
   const at::Tensor image = verification_image(model->options.input, model->device);
@@ -84,7 +57,7 @@ void verify_whole(const std::shared_ptr<Model>& model) {
                 "export the module so that forward returns one tensor of logits");
   }
   double worst = 0;
-  for (const NamedTensor& output : run_forward(model, {}, false, image, {})) {
+  for (const NamedTensor& output : run_forward(model, {}, {}, image, {})) {
     const bool is_map = output.name == "map";
     const at::Tensor other = is_map ? reference.toTupleRef().elements()[1].toTensor().select(1, 1) : expected;
     worst = std::max(worst, relative_error(output.value, other));
@@ -97,6 +70,17 @@ void verify_whole(const std::shared_ptr<Model>& model) {
   }
   model->info.verification_error = std::max(model->info.verification_error, worst);
   model->info.classes = expected.size(-1);
+}
+
+// The explainer's prompts, on the detector's device.
+void load_prompts(Model& model) {
+  ModelInfo& info = model.info;
+  const at::Tensor feature = model.vit->head()(
+      at::zeros({1, info.prefix_tokens + info.grid_height * info.grid_width, info.width}, at::device(model.device)));
+  const PromptModule::Inputs inputs{info.taps.size(), info.input_height, info.input_width, feature.size(-1)};
+  model.prompts.emplace(model.options.prompts_path, model.device, inputs);
+  info.prompt_tokens = model.prompts->tokens();
+  info.prompt_width = model.prompts->width();
 }
 
 // The walk over blocks, where the kind has one.
@@ -120,17 +104,22 @@ void prepare_walk(const std::shared_ptr<Model>& model) {
     model->heads->choose_locator(model->device, model->info);
   }
   verify_whole(model);
+  if (!options.prompts_path.empty()) {
+    load_prompts(*model);
+  }
   model->vit->drop_module_weights();
 }
 
 std::shared_ptr<Model> load_checked(const std::string& path, const ModelOptions& options) {
   validate_input_spec(options.input);
+  if (!options.prompts_path.empty() && (options.kind != ModelKind::kKfd || options.plain_forward)) {
+    throw Error(ErrorCode::kInvalidArgument, "a prompts file belongs to a KFD model whose blocks are walked",
+                "leave prompts_path out, or load a KFD model without plain_forward");
+  }
   auto model = std::make_shared<Model>();
   model->options = options;
   model->device = parse_device(options.device);
-  model->module = load_archive(path);
-  model->module.eval();
-  convert_to_float(model->module, model->device);
+  model->module = load_archive(path, model->device);
 
   ModelInfo& info = model->info;
   info.kind = options.kind;
@@ -234,6 +223,10 @@ void validate_request(const Model& model, const Request& request) {
   }
   if (request.intermediates && !model.heads) {
     throw Error(ErrorCode::kInvalidArgument, "intermediates exist for KFD models only, and not with plain_forward");
+  }
+  if (request.prompts && !model.prompts) {
+    throw Error(ErrorCode::kInvalidArgument, "prompts asked for, but the model was loaded without a prompts file",
+                "load it with prompts_path");
   }
 }
 

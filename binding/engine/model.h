@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "engine/kfd_heads.h"
+#include "engine/prompt_module.h"
 #include "engine/vit_plan.h"
 
 namespace kfd::engine {
@@ -16,9 +17,10 @@ class Model {
   ModelOptions options;
   ModelInfo info;
   at::Device device{at::kCPU};
-  Module module;                  // runs as a whole only for kModule and plain_forward
-  std::optional<VitPlan> vit;     // kVit, and kKfd's encoder
-  std::optional<KfdHeads> heads;  // kKfd
+  Module module;                        // runs as a whole only for kModule and plain_forward
+  std::optional<VitPlan> vit;           // kVit, and kKfd's encoder
+  std::optional<KfdHeads> heads;        // kKfd
+  std::optional<PromptModule> prompts;  // kKfd with ModelOptions::prompts_path
 
   // What flows need besides; made by flow_plan().
   mutable std::mutex flow_mutex;

@@ -58,7 +58,7 @@ class StepTask final : public Task {
     if (!state_->forward) {
       const at::Tensor input = network_input(state_->request, state_->model->options.input);
       state_->forward =
-          std::make_unique<Forward>(state_->model, state_->request.hooks, state_->request.intermediates, input);
+          std::make_unique<Forward>(state_->model, state_->request.hooks, extras_of(state_->request), input);
       if (state_->request.return_input || state_->request.intermediates) {
         rows.push_back({"input", input});
       }

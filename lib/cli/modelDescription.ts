@@ -1,5 +1,5 @@
 import type { ModelInfo } from '../native/types.js';
-import type { ModelManifest } from '../setup/models.js';
+import type { ExplainerManifest, ModelManifest } from '../setup/models.js';
 
 export interface ModelDescription {
   /** kfd.model-info/1 */
@@ -20,8 +20,18 @@ function flatten(name: string, value: unknown): string[][] {
   return [[name, String(value)]];
 }
 
-function manifestRows(manifest: ModelManifest): string[][] {
+/** What is there for its kind only. */
+function kindRows(manifest: ModelManifest | ExplainerManifest): string[][] {
+  if (manifest.kind === 'explainer') return flatten('explainer', manifest.explainer);
   const { input, vit, kfd } = manifest;
+  return [
+    ['input', `${input.width}x${input.height} ${input.fit}`],
+    ...(vit === undefined ? [] : [['taps', vit.taps.join(', ')]]),
+    ...(kfd === undefined ? [] : [['threshold', String(kfd.threshold)]]),
+  ];
+}
+
+function manifestRows(manifest: ModelManifest | ExplainerManifest): string[][] {
   return [
     ['name', manifest.name],
     ['kind', manifest.kind],
@@ -31,9 +41,7 @@ function manifestRows(manifest: ModelManifest): string[][] {
     ['file', manifest.modelPath],
     ['bytes', String(manifest.bytes)],
     ['sha256', manifest.sha256],
-    ['input', `${input.width}x${input.height} ${input.fit}`],
-    ...(vit === undefined ? [] : [['taps', vit.taps.join(', ')]]),
-    ...(kfd === undefined ? [] : [['threshold', String(kfd.threshold)]]),
+    ...kindRows(manifest),
     ...flatten('training', manifest.training),
     ...flatten('metrics', manifest.metrics),
   ];
@@ -56,7 +64,10 @@ function engineRows(info: ModelInfo): string[][] {
 }
 
 /** What `model info` shows; `info` is what the engine found when it loaded the model. */
-export function describeModel(manifest: ModelManifest, info: ModelInfo | undefined): ModelDescription {
+export function describeModel(
+  manifest: ModelManifest | ExplainerManifest,
+  info: ModelInfo | undefined,
+): ModelDescription {
   return {
     json: { schema: 'kfd.model-info/1', manifest, engine: info ?? null },
     rows: [...manifestRows(manifest), ...(info === undefined ? [] : engineRows(info))],

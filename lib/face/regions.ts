@@ -38,7 +38,8 @@ export function rasterizePolygon(polygon: readonly Point[], size: number = CROP_
 
 /** The named regions of a model, rasterised once. */
 export class FaceRegions {
-  private readonly pixels: ReadonlyMap<string, Uint32Array>;
+  /** Pixel indices (row * 224 + column) by name, in the order of the polygons. */
+  readonly pixels: ReadonlyMap<string, Uint32Array>;
 
   constructor(polygons: RegionPolygons) {
     this.pixels = new Map(

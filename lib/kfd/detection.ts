@@ -22,6 +22,13 @@ export interface FaceDetection {
   threshold: number;
   /** The map's mean and share in each named region, highest mean first; empty where the crop is not canonical. */
   regions: readonly RegionStatistics[];
+  /**
+   * The regions that stand out, strongest first: at most three parts, or the face's center or the whole face alone. Empty
+   * where none does, where the verdict is real and where the crop is not canonical. The rule: docs/regions.md.
+   */
+  namedRegions: readonly string[];
+  /** Share of the face's pixels whose map value is at least 0.5, 0 to 1; null where the crop is not canonical. */
+  extent: number | null;
   /** With the option `flow` only, one a target: when the decision forms, and the exact split. The maps: `flows`. */
   flow?: readonly FlowSummary[];
 }

@@ -8,6 +8,7 @@ import type { ImageSource, RgbImage } from '../image/rgbImage.js';
 import { Engine, type EngineModel } from '../native/engine.js';
 import type { FloatArray, NamedArrays, RunResult } from '../native/types.js';
 import { createDetection, type Detection } from './detection.js';
+import { checkPrompts, resolveExplainer } from './explainerModel.js';
 import { resolveDetectorModel, type DetectorModel } from './detectorModel.js';
 import { FaceJudge, type Candidate, type Judging } from './faceJudge.js';
 import {
@@ -18,6 +19,7 @@ import {
   type DetectorInfo,
   type DetectorOptions,
 } from './options.js';
+import type { ExplainerManifest } from '../setup/models.js';
 import { detectEach, type DetectAllOptions, type DetectInput } from './stream.js';
 
 /**
@@ -35,14 +37,15 @@ export class Detector {
     private readonly model: DetectorModel,
     private readonly network: EngineModel,
     private readonly finder: FaceFinder,
+    private readonly explainer: ExplainerManifest | undefined,
     private readonly options: DetectorOptions,
   ) {
     this.threshold = options.threshold ?? model.threshold;
-    this.judge = new FaceJudge(engine, network, model, this.threshold);
+    this.judge = new FaceJudge(engine, network, model, this.threshold, explainer?.sha256);
   }
 
   /**
-   * Checks both models against their manifests and loads them onto one engine.
+   * Checks the models against their manifests and loads them onto one engine.
    *
    * @throws KfdError ERR_KFD_INVALID_ARGUMENT, ERR_KFD_ADDON_MISSING, ERR_KFD_MODEL_NOT_FOUND, ERR_KFD_MODEL_MANIFEST,
    *   ERR_KFD_MODEL_DIGEST, ERR_KFD_MODEL_LOAD, ERR_KFD_MODEL_UNSUPPORTED, ERR_KFD_MODEL_MISMATCH, ERR_KFD_DEVICE
@@ -50,6 +53,7 @@ export class Detector {
   static async load(options: DetectorOptions = {}): Promise<Detector> {
     checkOptions(options);
     const model = await resolveDetectorModel(options.model, options.trust ?? false);
+    const explainer = await resolveExplainer(options.explainer, model);
     const ownsEngine = options.engine === undefined;
     const engine =
       options.engine ??
@@ -60,8 +64,10 @@ export class Detector {
     try {
       const device = chooseDevice(options.device ?? 'auto');
       const finder = await FaceFinder.load({ engine, model: options.faceModel, device });
-      const network = await engine.load(model.path, { ...model.native, device });
-      return new Detector(engine, ownsEngine, model, network, finder, options);
+      const prompts = explainer === undefined ? {} : { promptsPath: explainer.modelPath };
+      const network = await engine.load(model.path, { ...model.native, ...prompts, device });
+      if (explainer !== undefined) checkPrompts(explainer, network.info);
+      return new Detector(engine, ownsEngine, model, network, finder, explainer, options);
     } catch (error) {
       if (ownsEngine) await engine.dispose();
       throw error;
@@ -80,6 +86,8 @@ export class Detector {
       },
       metrics: manifest?.metrics ?? {},
       faceModel: { name: this.finder.manifest.name, sha256: this.finder.manifest.sha256 },
+      explainer:
+        this.explainer === undefined ? null : { name: this.explainer.name, sha256: this.explainer.sha256 },
       engine: this.network.info,
     };
   }
@@ -92,7 +100,7 @@ export class Detector {
    */
   async detect(source: ImageSource, options: DetectOptions = {}): Promise<Detection> {
     this.checkUsable();
-    const { faces = 'largest', signal, pixels = false } = options;
+    const { faces = 'largest', signal, pixels = false, evidence = false } = options;
     checkFaceSelection(faces);
     const path = options.path ?? (typeof source === 'string' ? source : null);
     const started = performance.now();
@@ -106,7 +114,7 @@ export class Detector {
     const decoded = performance.now();
     const candidates = await this.findCandidates(image, faces, signal);
     const found = performance.now();
-    const judging: Judging = { path, pixels, plan, signal };
+    const judging: Judging = { path, pixels, evidence, plan, signal };
     const judged = await pMap(candidates, (candidate) => this.judge.face(image, candidate, judging), {
       concurrency: 4, // one full batch; more would only pin the same picture again
     });
@@ -154,10 +162,10 @@ export class Detector {
   async detectTensor(input: FloatArray, options: Omit<DetectOptions, 'faces'> = {}): Promise<Detection> {
     this.checkUsable();
     this.checkTensor(input);
-    const { path = null, signal, flow } = options;
+    const { path = null, signal, flow, pixels = false, evidence = false } = options;
     const plan = await this.judge.plan(flow);
     const started = performance.now();
-    const judged = await this.judge.tensor(input, { path, pixels: options.pixels ?? false, plan, signal });
+    const judged = await this.judge.tensor(input, { path, pixels, evidence, plan, signal });
     const { width, height } = this.model.input;
     return createDetection({
       input: { path, width, height },
@@ -176,7 +184,7 @@ export class Detector {
 
   /**
    * The intermediate arrays of the network by the names of the documentation: input, g, F0.., E, M0.., S, p and, where
-   * the model has a prompt learner, P. For a picture: of its first selected face.
+   * the model has a prompt learner or an explainer, P; with an explainer also V. For a picture: of its first selected face.
    *
    * @throws KfdError ERR_KFD_NO_INPUT when the picture has no face, ERR_KFD_TENSOR_FORMAT, and those of `detect`
    */

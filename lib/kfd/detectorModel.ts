@@ -2,6 +2,7 @@ import { KfdError } from '../errors.js';
 import { CROP_SIZE } from '../face/alignment.js';
 import { CANONICAL_REGIONS, CANONICAL_TEMPLATE } from '../face/canonical.js';
 import type { Point } from '../face/face.js';
+import { DEFAULT_NAMING, type NamingRule } from '../face/namedRegions.js';
 import type { RegionPolygons } from '../face/regions.js';
 import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { InputSpec, NativeModelOptions } from '../native/types.js';
@@ -26,6 +27,7 @@ export interface DetectorModel {
   /** Where right eye, left eye, nose and mouth lie in the crop. */
   template: readonly Point[];
   regions: RegionPolygons;
+  naming: NamingRule;
   native: NativeModelOptions;
   /** Undefined for a trusted file without a manifest. */
   manifest: ModelManifest | undefined;
@@ -62,6 +64,7 @@ function fromManifest(manifest: ModelManifest): DetectorModel {
     input,
     template: face?.template ?? CANONICAL_TEMPLATE,
     regions: Object.keys(regions).length > 0 ? regions : CANONICAL_REGIONS,
+    naming: face?.naming ?? DEFAULT_NAMING,
     native: {
       kind: 'kfd',
       input,
@@ -88,6 +91,7 @@ async function fromTrustedFile(file: string): Promise<DetectorModel> {
     input: IMAGENET,
     template: CANONICAL_TEMPLATE,
     regions: CANONICAL_REGIONS,
+    naming: DEFAULT_NAMING,
     native: { kind: 'kfd', input: IMAGENET },
     manifest: undefined,
   };

@@ -5,6 +5,7 @@ import { checkBankModel } from '../daam/memoryBank.js';
 import { needsFullFlow, planFlow, type FlowOptions, type FlowPlan } from '../daam/options.js';
 import { summariseFlow } from '../daam/summary.js';
 import type { Box, Point } from '../face/face.js';
+import { RegionNaming } from '../face/namedRegions.js';
 import { FaceRegions } from '../face/regions.js';
 import { fitAffine, imageOfBatch, pictureOfTensor } from '../image/networkView.js';
 import type { RgbImage } from '../image/rgbImage.js';
@@ -12,6 +13,7 @@ import { outputOf, type Engine, type EngineModel } from '../native/engine.js';
 import type { Affine, FloatArray, NamedArrays, NativeRequest } from '../native/types.js';
 import { round, roundScore, type DetectedModel, type FaceDetection, type FaceMap } from './detection.js';
 import type { DetectorModel } from './detectorModel.js';
+import { keepPrompts } from './evidence.js';
 
 /** A face that is to be judged; no crop: the whole picture by the model's own fit. */
 export interface Candidate {
@@ -25,6 +27,8 @@ export interface Candidate {
 export interface Judging {
   path: string | null;
   pixels: boolean;
+  /** Keep the soft prompts of each face, where the network computes them. */
+  evidence: boolean;
   /** Undefined: no attention flow. */
   plan: FlowPlan | undefined;
   signal: AbortSignal | undefined;
@@ -37,22 +41,27 @@ export interface Judged {
   forwardMs: number;
 }
 
-const requestFor = (image: RgbImage, { crop }: Candidate): NativeRequest => ({
+const requestFor = (image: RgbImage, { crop }: Candidate, prompts = false): NativeRequest => ({
   image,
   ...(crop === undefined ? {} : { crop }),
+  ...(prompts ? { prompts } : {}),
 });
 
 /** Runs the detector's network on one face at a time and reads verdict, map and attention flow from what it gives. */
 export class FaceJudge {
   private readonly regions: FaceRegions;
+  private readonly naming: RegionNaming;
 
   constructor(
     private readonly engine: Engine,
     private readonly network: EngineModel,
     private readonly model: DetectorModel,
     private readonly threshold: number,
+    /** Of the explainer whose prompts the network computes; undefined: none. */
+    private readonly explainerSha256: string | undefined,
   ) {
     this.regions = new FaceRegions(model.regions);
+    this.naming = new RegionNaming(this.regions, model.naming);
   }
 
   describeModel(): DetectedModel {
@@ -78,7 +87,7 @@ export class FaceJudge {
     const { path, plan, signal } = judging;
     const crop = candidate.crop ?? fitAffine(image, this.model.input);
     const picture = judging.pixels ? await this.cropPixels(image, candidate.crop, signal) : undefined;
-    const request = requestFor(image, candidate);
+    const request = requestFor(image, candidate, this.keepsPrompts(judging));
     const input = { path, width: image.width, height: image.height };
     const judged =
       plan === undefined
@@ -89,19 +98,23 @@ export class FaceJudge {
   }
 
   /** Judges every image of a ready-made network input: in one batch, or, for flows, each by itself. */
-  async tensor(tensor: FloatArray, { path, pixels, plan, signal }: Judging): Promise<Judged[]> {
+  async tensor(tensor: FloatArray, judging: Judging): Promise<Judged[]> {
+    const { path, pixels, plan, signal } = judging;
+    const prompts = this.keepsPrompts(judging);
     const { width, height } = this.model.input;
     const box: Box = [0, 0, width, height];
     const candidate: Candidate = { box, confidence: null, keypoints: [], crop: undefined };
     const images = Array.from({ length: tensor.shape[0] ?? 0 }, (_, index) => index);
     if (plan === undefined) {
-      const { arrays, timing } = await this.network.run({ tensor }, { signal });
+      const { arrays, timing } = await this.network.run({ tensor, prompts }, { signal });
       const forwardMs = timing.forwardMs / images.length;
-      return images.map((index) => ({
-        ...this.verdict(arrays, index, candidate),
-        flow: undefined,
-        forwardMs,
-      }));
+      return images.map((index) =>
+        this.withPrompts(
+          { ...this.verdict(arrays, index, candidate), flow: undefined, forwardMs },
+          arrays,
+          index,
+        ),
+      );
     }
     const judge = (index: number): Promise<Judged> => {
       const context: FlowContext = {
@@ -110,7 +123,13 @@ export class FaceJudge {
         crop: null,
         picture: pixels ? pictureOfTensor(tensor, index, this.model.input) : undefined,
       };
-      return this.withFlow({ tensor: imageOfBatch(tensor, index) }, candidate, plan, context, signal);
+      return this.withFlow(
+        { tensor: imageOfBatch(tensor, index), prompts },
+        candidate,
+        plan,
+        context,
+        signal,
+      );
     };
     return pMap(images, judge, { concurrency: this.engine.threads.lanes + 1 });
   }
@@ -135,7 +154,8 @@ export class FaceJudge {
     signal: AbortSignal | undefined,
   ): Promise<Judged> {
     const { arrays, timing } = await this.network.run(request, { signal });
-    return { ...this.verdict(arrays, 0, candidate), flow: undefined, forwardMs: timing.forwardMs };
+    const verdict = this.verdict(arrays, 0, candidate);
+    return this.withPrompts({ ...verdict, flow: undefined, forwardMs: timing.forwardMs }, arrays, 0);
   }
 
   /** One forward pass for the verdict and for its attention flow. */
@@ -152,7 +172,20 @@ export class FaceJudge {
     const { face, map } = this.verdict(arrays, 0, candidate);
     const { score, threshold, verdict } = face;
     const flow = await prepared.compute({ score, threshold, verdict });
-    return { face: { ...face, flow: summariseFlow(flow) }, map, flow, forwardMs: timing.forwardMs };
+    const judged = { face: { ...face, flow: summariseFlow(flow) }, map, flow, forwardMs: timing.forwardMs };
+    return this.withPrompts(judged, arrays, 0);
+  }
+
+  private keepsPrompts({ evidence }: Judging): boolean {
+    return evidence && this.explainerSha256 !== undefined;
+  }
+
+  /** Keeps the soft prompts of image `index`, where they were asked for. */
+  private withPrompts(judged: Judged, arrays: NamedArrays, index: number): Judged {
+    const { P, V } = arrays;
+    if (P !== undefined && V !== undefined && this.explainerSha256 !== undefined)
+      keepPrompts(judged.face, { P, V }, index, this.explainerSha256);
+    return judged;
   }
 
   private verdict(arrays: NamedArrays, index: number, candidate: Candidate): Pick<Judged, 'face' | 'map'> {
@@ -161,20 +194,24 @@ export class FaceJudge {
     const [height = 0, width = 0] = shape.slice(-2);
     const values = data.slice(index * width * height, (index + 1) * width * height);
     const score = probabilities[index * 2 + 1] ?? NaN;
+    const verdict = score >= this.threshold ? 'fake' : 'real';
+    // region polygons lie in the canonical crop; another crop has the nose elsewhere
+    const isCanonical = candidate.crop !== undefined;
+    const extent = isCanonical ? this.naming.extent(values) : null;
     const face: FaceDetection = {
       box: candidate.box.map((value) => round(value, 2)) as unknown as Box,
       confidence: candidate.confidence === null ? null : round(candidate.confidence, 4),
       keypoints: candidate.keypoints.map(([x, y]): Point => [round(x, 2), round(y, 2)]),
       score: roundScore(score),
-      verdict: score >= this.threshold ? 'fake' : 'real',
+      verdict,
       threshold: this.threshold,
-      // region polygons lie in the canonical crop; another crop has the nose elsewhere
-      regions:
-        candidate.crop === undefined
-          ? []
-          : this.regions
-              .statistics(values)
-              .map((region) => ({ ...region, score: round(region.score, 4), share: round(region.share, 4) })),
+      regions: isCanonical
+        ? this.regions
+            .statistics(values)
+            .map((region) => ({ ...region, score: round(region.score, 4), share: round(region.share, 4) }))
+        : [],
+      namedRegions: isCanonical ? this.naming.names(values, verdict) : [],
+      extent: extent === null ? null : round(extent, 4),
     };
     return { face, map: { width, height, values, crop: candidate.crop } };
   }

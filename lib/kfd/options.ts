@@ -26,6 +26,11 @@ export interface DetectorOptions {
   trust?: boolean | undefined;
   /** Call a face fake from this score on, instead of the model's own threshold. */
   threshold?: number | undefined;
+  /**
+   * The explainer whose prompts `evidence` computes: NAME.pt or NAME.kfd.json, false for none. Default: the package's own
+   * if it was trained for this detector.
+   */
+  explainer?: string | false | undefined;
   /** Limits and decoder for pictures. */
   decode?: Omit<DecodeOptions, 'name'> | undefined;
 }
@@ -41,6 +46,11 @@ export interface DetectOptions {
    * a few numbers in `faces[i].flow`. Default off; {} takes target 'forgery' and all rows.
    */
   flow?: Omit<FlowOptions, 'signal'> | undefined;
+  /**
+   * Also the soft prompts of each face for an explainer, over the same forward pass: `promptsOf(face)`. A detector without
+   * an explainer has none to give. Default false.
+   */
+  evidence?: boolean | undefined;
   /** What to call the input in the result; default its path. */
   path?: string | undefined;
 }
@@ -50,6 +60,8 @@ export interface DetectorInfo {
   /** Recorded with the weights: what they were measured to be good for. */
   metrics: Readonly<Record<string, unknown>>;
   faceModel: { name: string; sha256: string };
+  /** Whose prompts `evidence` computes; null: none. */
+  explainer: { name: string; sha256: string } | null;
   /** What the engine made of the model. */
   engine: ModelInfo;
 }

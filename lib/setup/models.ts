@@ -1,17 +1,21 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { KfdError } from '../errors.js';
+import { KfdError, toKfdError } from '../errors.js';
 import { packageRoot } from '../native/config.js';
 import { digestFile, type DigestOptions, type FileDigest } from './digest.js';
 import { isFile, systemErrorCode, writeTextFile } from './files.js';
+import { parseExplainerManifest, type ExplainerManifest } from './explainerManifest.js';
 import {
   MANIFEST_SUFFIX,
   MODEL_SCHEMA,
   parseManifest,
   type ManifestContent,
+  type ManifestFile,
+  type ManifestPaths,
   type ModelManifest,
 } from './modelManifest.js';
 
+export type { ExplainerManifest, ManifestExplainer } from './explainerManifest.js';
 export type {
   ManifestFace,
   ManifestInput,
@@ -23,7 +27,7 @@ export type {
   ModelManifest,
 } from './modelManifest.js';
 
-/** The models that weights/manifest.json names. */
+/** The models that weights/manifest.json always names; it may also name an explainer. */
 export type DefaultModelKind = 'detector' | 'face';
 
 const INDEX_SCHEMA = 'kfd.models/1';
@@ -60,13 +64,10 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-/**
- * Reads the manifest of a model.
- * @param modelOrManifest path of `NAME.pt` or of `NAME.kfd.json`
- * @returns undefined when the model file exists but has no manifest beside it
- * @throws KfdError ERR_KFD_MODEL_NOT_FOUND (neither file exists), ERR_KFD_MODEL_MANIFEST (malformed)
- */
-export async function readModelManifest(modelOrManifest: string): Promise<ModelManifest | undefined> {
+/** The JSON of a manifest, of any kind; undefined when the model file exists but has no manifest beside it. */
+async function readManifestJson(
+  modelOrManifest: string,
+): Promise<{ json: unknown; manifestPath: string } | undefined> {
   const manifestPath = path.resolve(manifestPathOf(modelOrManifest));
   const isManifest = modelOrManifest.endsWith(MANIFEST_SUFFIX);
   if (!isManifest && !(await isFile(manifestPath))) {
@@ -75,16 +76,73 @@ export async function readModelManifest(modelOrManifest: string): Promise<ModelM
       hint: 'Check the path; without --model the default model of the package is taken.',
     });
   }
-  const content = parseManifest(await readJson(manifestPath), manifestPath);
-  const modelPath = path.join(path.dirname(manifestPath), content.file);
-  if (!isManifest && path.resolve(modelOrManifest) !== modelPath) {
+  return { json: await readJson(manifestPath), manifestPath };
+}
+
+/** A manifest that was found by its model file must describe that file. */
+function checkDescribes({ manifestPath, file }: ManifestFile & ManifestPaths, given: string): void {
+  if (given.endsWith(MANIFEST_SUFFIX) || path.basename(given) === file) return;
+  throw new KfdError(
+    'ERR_KFD_MODEL_MANIFEST',
+    `${manifestPath}: field "file": expected "${path.basename(given)}", received "${file}"`,
+    { hint: 'The manifest describes another file: give that file, or write a manifest for this one.' },
+  );
+}
+
+/**
+ * Reads the manifest of a model that takes pictures.
+ * @param modelOrManifest path of `NAME.pt` or of `NAME.kfd.json`
+ * @returns undefined when the model file exists but has no manifest beside it
+ * @throws KfdError ERR_KFD_MODEL_NOT_FOUND (neither file exists), ERR_KFD_MODEL_MANIFEST (malformed),
+ *   ERR_KFD_MODEL_MISMATCH (an explainer)
+ */
+export async function readModelManifest(modelOrManifest: string): Promise<ModelManifest | undefined> {
+  const found = await readManifestJson(modelOrManifest);
+  if (found === undefined) return undefined;
+  const { json, manifestPath } = found;
+  const content = parseManifest(json, manifestPath);
+  const manifest = {
+    ...content,
+    manifestPath,
+    modelPath: path.join(path.dirname(manifestPath), content.file),
+  };
+  checkDescribes(manifest, modelOrManifest);
+  return manifest;
+}
+
+/**
+ * Reads the manifest of an explainer, with the absolute paths of its files.
+ * @param modelOrManifest path of `NAME.pt` or of `NAME.kfd.json`
+ * @throws KfdError ERR_KFD_MODEL_NOT_FOUND, ERR_KFD_MODEL_MANIFEST (missing or malformed), ERR_KFD_MODEL_MISMATCH
+ *   (another kind of model)
+ */
+export async function readExplainerManifest(modelOrManifest: string): Promise<ExplainerManifest> {
+  const found = await readManifestJson(modelOrManifest);
+  if (found === undefined) {
     throw new KfdError(
       'ERR_KFD_MODEL_MANIFEST',
-      `${manifestPath}: field "file": expected "${path.basename(modelOrManifest)}", received "${content.file}"`,
-      { hint: 'The manifest describes another file: give that file, or write a manifest for this one.' },
+      `${modelOrManifest} has no manifest: expected ${manifestPathOf(modelOrManifest)} beside it`,
+      { hint: 'An explainer says in its manifest which detector and language model it was trained for.' },
     );
   }
-  return { ...content, manifestPath, modelPath };
+  const manifest = parseExplainerManifest(found.json, found.manifestPath);
+  if (manifest === undefined) {
+    throw new KfdError(
+      'ERR_KFD_MODEL_MISMATCH',
+      `${found.manifestPath}: expected kind "explainer", received a model that takes pictures`,
+      { hint: 'Give the explainer; `kfd-native model info FILE` shows what a file is.' },
+    );
+  }
+  checkDescribes(manifest, modelOrManifest);
+  return manifest;
+}
+
+/** Any manifest, whatever it describes. @throws KfdError those of both readers */
+export async function readAnyManifest(modelOrManifest: string): Promise<ModelManifest | ExplainerManifest> {
+  const found = await readManifestJson(modelOrManifest);
+  const isExplainer =
+    found !== undefined && parseExplainerManifest(found.json, found.manifestPath) !== undefined;
+  return isExplainer ? readExplainerManifest(modelOrManifest) : requireModelManifest(modelOrManifest);
 }
 
 /**
@@ -109,7 +167,10 @@ export async function requireModelManifest(modelOrManifest: string): Promise<Mod
  * Compares the model file with its manifest, size first and then SHA-256, reading it as a stream.
  * @throws KfdError ERR_KFD_MODEL_NOT_FOUND, ERR_KFD_MODEL_DIGEST (shows both values)
  */
-export async function verifyModel(manifest: ModelManifest, options: DigestOptions = {}): Promise<FileDigest> {
+export async function verifyModel(
+  manifest: Pick<ModelManifest, 'manifestPath' | 'modelPath' | 'bytes' | 'sha256'>,
+  options: DigestOptions = {},
+): Promise<FileDigest> {
   const hint =
     'The file was changed or damaged. Fetch it again, or, if the change is yours, write a new manifest.';
   const found = await stat(manifest.modelPath).catch((error: unknown) => {
@@ -141,10 +202,36 @@ export async function verifyModel(manifest: ModelManifest, options: DigestOption
 }
 
 /**
+ * Compares an explainer's adapter with its manifest.
+ * @throws KfdError ERR_KFD_LANGUAGE_MODEL (missing, or another file; shows both values)
+ */
+export async function verifyAdapter(
+  { manifestPath, adapterPath, explainer: { adapter } }: ExplainerManifest,
+  options: DigestOptions = {},
+): Promise<void> {
+  const { bytes, sha256 } = adapter;
+  try {
+    await verifyModel({ manifestPath, modelPath: adapterPath, bytes, sha256 }, options);
+  } catch (error) {
+    const problem = toKfdError(error);
+    if (!['ERR_KFD_MODEL_NOT_FOUND', 'ERR_KFD_MODEL_DIGEST'].includes(problem.code)) throw problem;
+    throw new KfdError('ERR_KFD_LANGUAGE_MODEL', problem.message, {
+      cause: problem,
+      hint: 'Fetch the adapter again; it lies beside the manifest of its explainer.',
+    });
+  }
+}
+
+/**
  * The manifest of a model that the package ships, found through weights/manifest.json.
+ * @returns undefined for 'explainer' where the package ships none
  * @throws KfdError ERR_KFD_MODEL_NOT_FOUND, ERR_KFD_MODEL_MANIFEST
  */
-export async function defaultModel(kind: DefaultModelKind): Promise<ModelManifest> {
+export async function defaultModel(kind: DefaultModelKind): Promise<ModelManifest>;
+export async function defaultModel(kind: 'explainer'): Promise<ExplainerManifest | undefined>;
+export async function defaultModel(
+  kind: DefaultModelKind | 'explainer',
+): Promise<ModelManifest | ExplainerManifest | undefined> {
   const indexPath = path.join(packageRoot(), 'weights', 'manifest.json');
   const index = (await readJson(indexPath)) as Partial<Record<string, unknown>> | null;
   if (index?.['schema'] !== INDEX_SCHEMA) {
@@ -155,6 +242,7 @@ export async function defaultModel(kind: DefaultModelKind): Promise<ModelManifes
     );
   }
   const file = index[kind];
+  if (kind === 'explainer' && file === undefined) return undefined;
   if (typeof file !== 'string' || !/^[^/\\\0]+\.kfd\.json$/.test(file)) {
     throw new KfdError(
       'ERR_KFD_MODEL_MANIFEST',
@@ -162,7 +250,8 @@ export async function defaultModel(kind: DefaultModelKind): Promise<ModelManifes
       { hint: 'Install the package again.' },
     );
   }
-  return requireModelManifest(path.join(path.dirname(indexPath), file));
+  const manifestPath = path.join(path.dirname(indexPath), file);
+  return kind === 'explainer' ? readExplainerManifest(manifestPath) : requireModelManifest(manifestPath);
 }
 
 /** What only the author of a model knows; the rest is measured. */

@@ -65,30 +65,36 @@ class Classifier(nn.Module):
         return self.logits(maps).softmax(dim=1)
 
 
+PROMPT_CHANNELS = (16, 32, 64, 128, 256, 512)  # the paper's
+
+
 class PromptLearner(nn.Module):
     """Maps, forgery map and score -> forgery prompts P (B,9,llm_width) for a language model.
 
-    `forward(maps, S, p)`: maps as above, S (B,2,224,224), p (B,2). 108,065,421 parameters at 3 levels and width 4096.
+    `forward(maps, S, p)`: maps as above, S (B,2,224,224), p (B,2). `channels`: outputs of the six 3 x 3 convolutions;
+    with the default, the paper's, 108,065,421 parameters at 3 levels and width 4096.
     """
 
-    def __init__(self, levels: int = 3, llm_width: int = 4096, prompts: int = 9):
+    def __init__(self, levels: int = 3, llm_width: int = 4096, prompts: int = 9, channels: tuple[int, ...] = PROMPT_CHANNELS):
         super().__init__()
         if prompts != 9:
             raise ValueError(f"expected 9 prompts (the convolutions end in a 3 x 3 grid), got {prompts}")
-        self.meta_net1 = self._stack(2 * levels, llm_width)
-        self.meta_net2 = self._stack(1, llm_width)
+        if len(channels) != 6:
+            raise ValueError(f"expected 6 channel numbers (224 -> 7 takes five halvings, then one more convolution), got {channels}")
+        self.meta_net1 = self._stack(2 * levels, channels, llm_width)
+        self.meta_net2 = self._stack(1, channels, llm_width)
         self.base_prompts = nn.Parameter(torch.randn(prompts, llm_width))
         self.fc = nn.Linear(2, llm_width)
         # Channels are the 28 prompts; the kernel runs along the width axis.
         self.finalconv = nn.Conv1d(3 * prompts + 1, prompts, 3, padding=1)
 
     @staticmethod
-    def _stack(channels: int, llm_width: int) -> nn.Sequential:
+    def _stack(inputs: int, channels: tuple[int, ...], llm_width: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        sizes = (channels, 16, 32, 64, 128, 256)
-        for before, after in zip(sizes, sizes[1:]):
+        for before, after in zip((inputs, *channels), channels[:5]):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(after), nn.MaxPool2d(2)]
-        layers += [nn.Conv2d(256, 512, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(512), nn.Conv2d(512, llm_width, 5)]
+        before, last = channels[4:]
+        layers += [nn.Conv2d(before, last, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(last), nn.Conv2d(last, llm_width, 5)]
         return nn.Sequential(*layers)
 
     def forward(self, maps: list[Tensor], S: Tensor, p: Tensor) -> Tensor:

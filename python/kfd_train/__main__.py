@@ -9,6 +9,7 @@ COMMANDS = {
     "photographs": "photographs",
     "train": "stage1",
     "heads": "stage2",
+    "naming": "choose_naming",
     "evaluate": "evaluate",
     "testset": "write_testset",
     "export": "export",

@@ -14,6 +14,7 @@ import torch
 
 from . import localisation, metrics, testsets
 from .export import write_json
+from .naming import NamingRule, RegionNamer
 from .network import normalise
 from .postprocess import CONDITIONS
 from .store import read_canonical, read_faces
@@ -120,7 +121,8 @@ def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int
         prior = localisation.constant_mask(testsets.build(training, template, 1, loose))
         table["localisation"] = localisation.table(tests, maps, prior)
         if not loose:
-            table["regions"] = localisation.naming_table(tests, maps, score >= threshold, canonical["regions"])
+            namer = RegionNamer(canonical["regions"], NamingRule(**detector.described["face"].get("naming", {})))
+            table["regions"] = localisation.naming_table(tests, maps, score >= threshold, namer)
         robust = {}
         for condition in ("jpeg-75",) if loose else CONDITIONS[1:]:
             s = np.zeros(len(score), np.float32)

@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from kfd_export.torchscript import save_script
 from kfd_model import KFD
 
 from .checkpoint import load_detector
+from .naming import NamingRule
 from .store import read_canonical
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -89,6 +91,7 @@ def manifest(model: KFD, path: Path, canonical: dict, threshold: float, training
             "points": canonical["points"],
             "template": canonical["template"],
             "regions": canonical["regions"],
+            "naming": training.get("naming", {}).get("rule", asdict(NamingRule())),
         },
         "vit": {
             "heads": encoder.blocks[0].attn.num_heads,

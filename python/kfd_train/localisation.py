@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from . import metrics
+from .naming import CENTER, WHOLE, RegionNamer
 from .testsets import TestSet
 
 GROUPS = {
@@ -67,42 +67,42 @@ def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior]) -> dict:
     return out
 
 
-def polygon_masks(regions: dict[str, list]) -> dict[str, np.ndarray]:
-    """Boolean (224,224) masks of the named polygons of canonical.json."""
-    masks = {}
-    for name, polygon in regions.items():
-        mask = np.zeros((224, 224), np.uint8)
-        cv2.fillPoly(mask, [np.round(np.asarray(polygon)).astype(np.int32)], 1)
-        masks[name] = mask > 0
-    return masks
+RIGHT = 0.5  # share of a region's pixels that must be forged for its name to be right
 
 
-def best_region(weight: np.ndarray, masks: dict[str, np.ndarray]) -> str:
-    """The region with the greatest soft IoU: sum of minima over sum of maxima of the map (0..1) and the region."""
-    overlap = {name: np.minimum(weight, m).sum() / np.maximum(weight, m).sum() for name, m in masks.items()}
-    return max(overlap, key=overlap.get)
+def forged_shares(masks: np.ndarray, namer: RegionNamer) -> dict[str, np.ndarray]:
+    """Per region the share of its pixels that is forged, (N,), for true masks (N,224,224)."""
+    flat = (masks > 0).reshape(len(masks), masks.shape[1] * masks.shape[2])
+    return {name: flat[:, region.ravel()].mean(1) for name, region in namer.masks.items()}
 
 
-def naming_table(tests: TestSet, maps: np.ndarray, found: np.ndarray, regions: dict[str, list]) -> dict:
-    """Top-1 region of the map against that of the true mask, on the self-blends and splices that were found; it speaks only where
-    the map rises above 0.5. 'majority' always says the most frequent true name."""
-    masks = polygon_masks(regions)
-    whole = {"full face", "center face", "face"}
-    rows = np.flatnonzero(np.isin(tests.kind, ("self-blend", "splice")))
-    truth = np.array([best_region(tests.masks[i].astype(np.float32), masks) for i in rows])
-    speaks = np.array([bool(found[i]) and float(maps[i].max()) > 0.5 for i in rows])
-    named = np.array([best_region(maps[i].astype(np.float32), masks) if s else "" for i, s in zip(rows, speaks)])
-    part = np.array([t not in whole for t in truth])
+def naming_lines(shares: dict[str, np.ndarray], named: list[list[str]], found: np.ndarray) -> dict:
+    """How often regions are named and rightly so: over all found fakes, over edits of a part, over forgeries of the whole face or center.
+
+    A row is right if each of its names is (RIGHT); 'majority' names the one region that is right most often, every time.
+    """
+    large = (shares[WHOLE] >= RIGHT) | (shares[CENTER] >= RIGHT)
+    right = np.array([all(shares[name][i] >= RIGHT for name in names) for i, names in enumerate(named)])
+    speaks = np.array([bool(names) for names in named]) & found
 
     def line(chosen: np.ndarray) -> dict:
-        spoken = chosen & speaks
-        names, counts = np.unique(truth[chosen], return_counts=True) if chosen.any() else (np.array([""]), np.array([0]))
+        rows, spoken = chosen & found, chosen & speaks
+        always = {name: float((share[rows] >= RIGHT).mean()) if rows.any() else 0.0 for name, share in shares.items()}
+        majority = max(always, key=always.get)
         return {
             "fakes": int(chosen.sum()),
+            "found": int(rows.sum()),
             "named": int(spoken.sum()),
-            "right": float((named == truth)[spoken].mean()) if spoken.any() else None,
-            "majority": float(counts.max() / max(1, chosen.sum())),
-            "majorityName": str(names[counts.argmax()]),
+            "right": float(right[spoken].mean()) if spoken.any() else None,
+            "majority": always[majority],
+            "majorityName": majority,
         }
 
-    return {"all": line(np.ones(len(rows), bool)), "partEdits": line(part), "wholeFace": line(~part)}
+    return {"all": line(np.ones(len(found), bool)), "partEdits": line(~large), "wholeFace": line(large)}
+
+
+def naming_table(tests: TestSet, maps: np.ndarray, found: np.ndarray, namer: RegionNamer) -> dict:
+    """The regions named on forgeries of every kind whose map is there (not NaN); `found`: the score reaches the threshold."""
+    rows = np.flatnonzero(tests.forged & ~np.isnan(maps[:, 0, 0]))
+    named = [namer.name(maps[i].astype(np.float32), True) if found[i] else [] for i in rows]
+    return naming_lines(forged_shares(tests.masks[rows], namer), named, found[rows])

@@ -20,6 +20,7 @@ from . import losses, testsets
 from .batches import Material, PairStream, loader
 from .calibrate import calibrate
 from .checkpoint import save_detector
+from .choose_naming import choose_for
 from .network import normalise
 from .stage1 import restore_network
 from .store import photograph_credits, read_canonical, read_faces
@@ -189,6 +190,7 @@ def run(
     tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
     calibration = calibrate(kfd, tests, must_rank)
     kfd = kfd.cpu()
+    naming = choose_for(kfd, calibration["threshold"], tests[0], canonical["regions"])
     line = state["curve"][-1]
     training = {
         "seed": config["seed"],
@@ -203,6 +205,7 @@ def run(
         "curve": state["curve"],
         "notes": list(notes),
         "calibration": calibration,
+        "naming": naming,
     }
     save_detector(out, kfd, calibration["threshold"], training)
     return calibration

@@ -6,9 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .naming import CENTER, WHOLE
 from .regions import COMPACT_PARTS
 
 CROP = 320  # side of a drawn picture, pixels
+REGIONS = COMPACT_PARTS | {CENTER: [*range(17, 68)], WHOLE: [*range(68)]}
 
 
 def schematic_landmarks() -> np.ndarray:
@@ -81,6 +83,6 @@ def write_store(folder: Path, identities: int = 12, seed: int = 0) -> None:
         "points": ["rightEye", "leftEye", "nose", "mouth"],
         "template": place(points).tolist(),
         "meanLandmarks": place(mean).tolist(),
-        "regions": {name: place(cv2.convexHull(mean[part])[:, 0]).tolist() for name, part in COMPACT_PARTS.items()},
+        "regions": {name: place(cv2.convexHull(mean[part])[:, 0]).tolist() for name, part in REGIONS.items()},
     }
     (Path(folder) / "canonical.json").write_text(json.dumps(canonical))

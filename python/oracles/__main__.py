@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from oracles import daam_cases, daam_timm, faithfulness, reference_vits
+from oracles import daam_cases, daam_timm, faithfulness, prompts, reference_vits, region_naming
 
 
 def main() -> None:
@@ -17,6 +17,8 @@ def main() -> None:
     daam_cases.write(arguments.out)
     daam_timm.write(arguments.out)
     faithfulness.write(arguments.out)
+    prompts.write(arguments.out)
+    region_naming.write(arguments.out)
     print(f"reference cases written to {arguments.out}: {len(list(arguments.out.glob('*/index.txt')))}")
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from kfd_model import VisionTransformer
-from kfd_train import calibrate, checkpoint, export, localisation, losses, metrics, smoke, stage1, stage2
+from kfd_train import calibrate, checkpoint, choose_naming, export, localisation, losses, metrics, smoke, stage1, stage2, testsets
+from kfd_train.naming import RegionNamer
 from kfd_train.network import Evidence, StandardisedLinear, TrainingNetwork, normalise
 
 torch.set_num_threads(1)
@@ -116,12 +117,22 @@ def test_the_classifier_starts_as_graded_thresholds():
     assert (first(strong)[0, :12, 100, 100] > first(weak)[0, :12, 100, 100]).all()
 
 
-def test_true_masks_name_their_region_and_nothing_is_said_below_the_threshold():
-    square = lambda x, y: [[x, y], [x + 40, y], [x + 40, y + 40], [x, y + 40]]  # noqa: E731
-    masks = localisation.polygon_masks({"nose": square(90, 90), "mouth": square(90, 150)})
-    truth = np.zeros((224, 224), np.float32)
-    truth[152:188, 92:128] = 1
-    assert localisation.best_region(truth, masks) == "mouth"
+def test_a_name_is_right_if_half_of_its_region_is_forged_and_the_rule_is_chosen_by_that():
+    square = lambda x, y, side=40: [[x, y], [x + side, y], [x + side, y + side], [x, y + side]]  # noqa: E731
+    polygons = {"nose": square(90, 90), "mouth": square(90, 140), "center face": square(60, 60, 130), "full face": square(40, 40, 170)}
+    masks = np.zeros((4, 224, 224), np.uint8)
+    masks[:3, 140:180, 90:130] = 1  # the mouth; row 3 is untouched
+    maps = np.where(masks > 0, 0.95, 0.1).astype(np.float32)
+    maps[:, 90:130, 90:130] = 0.62  # the nose is lit by mistake, but less
+    tests = testsets.TestSet(
+        pictures=np.zeros((4, 1)), masks=masks, kind=np.array(["splice"] * 3 + ["real"]), region=np.array([""] * 4),
+        identity=np.arange(4), source=np.arange(4), face=np.arange(4), landmarks=np.zeros((4, 68, 2)),
+    )  # fmt: skip
+    found = np.array([True, True, False, True])
+    loose = localisation.naming_table(tests, maps, found, RegionNamer(polygons))
+    assert loose["partEdits"] == {"fakes": 3, "found": 2, "named": 2, "right": 0.0, "majority": 1.0, "majorityName": "mouth"}
+    rule, figures = choose_naming.choose_rule(tests, maps, found, polygons)
+    assert rule.lit > 0.62 and figures["all"]["right"] == 1.0 and figures["all"]["named"] == 2
 
 
 def test_an_export_is_what_was_trained(tmp_path):

@@ -58,6 +58,8 @@ export function infoOf(found: ReferenceCase, kind: ModelInfo['kind'] = 'vit'): M
     layerNormEps: 1e-6,
     activation: 'gelu',
     taps: [],
+    promptTokens: 0,
+    promptWidth: 0,
     features: [],
     verificationError: 0,
     warnings: [],

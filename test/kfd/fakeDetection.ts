@@ -41,6 +41,8 @@ export function detectedFace(path: string, score = 0.9): Detection {
         verdict: score >= 0.5 ? 'fake' : 'real',
         threshold: 0.5,
         regions: [{ name: 'nose', score: 0.25, share: 0.1 }],
+        namedRegions: ['nose'],
+        extent: 0.1,
       },
     ],
     maps: [quarterMap([1, 0, 100, 0, 1, 50])],

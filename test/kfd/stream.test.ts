@@ -33,6 +33,8 @@ describe('kfd: detection objects', () => {
           verdict: 'fake',
           threshold: 0.5,
           regions: [{ name: 'nose', score: 0.25, share: 0.1 }],
+          namedRegions: ['nose'],
+          extent: 0.1,
         },
       ],
       timing: { decodeMs: 1.23, faceMs: 2, forwardMs: 3, totalMs: 7 },

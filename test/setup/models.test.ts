@@ -40,6 +40,7 @@ const VALID = {
         [1, 1],
       ],
     },
+    naming: { lit: 0.5, minimum: 0.02, whole: 0.6, center: 0.6, part: 0.5, explained: 0.3 },
   },
   maturity: 'demonstration',
 };
@@ -68,6 +69,7 @@ describe('model manifests', () => {
     assert.equal(byModel.manifestPath, manifestFile);
     assert.deepEqual(byModel.vit?.taps, [5, 8, 11]);
     assert.deepEqual(byModel.face?.regions?.['nose']?.[1], [1, 0]);
+    assert.deepEqual(byModel.face?.naming, VALID.face.naming);
     await verifyModel(byModel);
   });
 
@@ -89,7 +91,11 @@ describe('model manifests', () => {
       { schema: 'kfd.model/9' },
       /"schema": expected one of "kfd\.model\/1", received "kfd\.model\/9"/,
     ],
-    ['an unknown kind', { kind: 'llm' }, /"kind": expected one of "kfd", "vit", "face", received "llm"/],
+    [
+      'an unknown kind',
+      { kind: 'llm' },
+      /"kind": expected one of "kfd", "vit", "face", "explainer", received "llm"/,
+    ],
     ['no name', { name: undefined }, /"name": expected a text that is not empty, received nothing/],
     ['no licence', { licence: '' }, /"licence": expected a text that is not empty, received ""/],
     ['a path as file', { file: '../tiny.pt' }, /"file": expected a file name without a folder/],
@@ -120,6 +126,16 @@ describe('model manifests', () => {
       'a threshold above 1',
       { kfd: { ...VALID.kfd, threshold: 50 } },
       /"kfd\.threshold": expected a number from 0 to 1, received 50/,
+    ],
+    [
+      'a share of 60',
+      { face: { ...VALID.face, naming: { ...VALID.face.naming, whole: 60 } } },
+      /"face\.naming\.whole": expected a number from 0 to 1, received 60/,
+    ],
+    [
+      'half a naming rule',
+      { face: { ...VALID.face, naming: { lit: 0.5 } } },
+      /"face\.naming\.minimum": expected a number from 0 to 1, received nothing/,
     ],
     ['an unknown maturity', { maturity: 'superb' }, /"maturity": expected one of "demonstration"/],
     [

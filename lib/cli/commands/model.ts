@@ -2,9 +2,11 @@ import { KfdError, toKfdError } from '../../errors.js';
 import type { ModelInfo } from '../../native/types.js';
 import {
   defaultModel,
-  requireModelManifest,
+  readAnyManifest,
+  verifyAdapter,
   verifyModel,
   writeModelManifest,
+  type ExplainerManifest,
   type ModelManifest,
 } from '../../setup/models.js';
 import { defineCommand, type Command } from '../command.js';
@@ -16,7 +18,8 @@ import { formatTable, paint, writeError, writeJson, writeMessage, writeResult } 
 import { startProgress } from '../progress.js';
 
 /** What the engine finds in the model; undefined, with a message, where the addon is not built. */
-async function loadInfo(manifest: ModelManifest): Promise<ModelInfo | undefined> {
+async function loadInfo(manifest: ModelManifest | ExplainerManifest): Promise<ModelInfo | undefined> {
+  if (manifest.kind === 'explainer') return undefined; // nothing by itself: it runs beside its detector
   const [{ Engine }, { loadOptionsFor }] = await Promise.all([
     import('../../native/engine.js'),
     import('../../vit/loadOptions.js'),
@@ -51,7 +54,7 @@ const infoCommand = defineCommand({
       .example('$0 model info', 'the default detector')
       .example('$0 model info weights/blazeface-256.pt --json', 'another model, for a program'),
   handler: async ({ model, json, load }) => {
-    const manifest = model === undefined ? await defaultModel('detector') : await requireModelManifest(model);
+    const manifest = model === undefined ? await defaultModel('detector') : await readAnyManifest(model);
     const description = describeModel(manifest, load ? await loadInfo(manifest) : undefined);
     if (json) await writeJson(description.json, true);
     else await writeResult(formatTable(description.rows));
@@ -59,16 +62,20 @@ const infoCommand = defineCommand({
 });
 
 /** Verifies one model; an error is returned and not thrown, so that the others are verified too. */
-async function verifyOne(model: string | ModelManifest, quiet: boolean): Promise<VerifyResult> {
+async function verifyOne(
+  model: string | ModelManifest | ExplainerManifest,
+  quiet: boolean,
+): Promise<VerifyResult> {
   const name = typeof model === 'string' ? model : model.modelPath;
   try {
-    const manifest = typeof model === 'string' ? await requireModelManifest(model) : model;
+    const manifest = typeof model === 'string' ? await readAnyManifest(model) : model;
     const progress = startProgress({ label: manifest.name, total: manifest.bytes, unit: 'bytes', quiet });
     try {
       const digest = await verifyModel(manifest, {
         signal: interruptSignal,
         onBytes: (bytes) => progress.update(bytes),
       });
+      if (manifest.kind === 'explainer') await verifyAdapter(manifest, { signal: interruptSignal });
       return { path: manifest.modelPath, ok: true, sha256: digest.sha256, error: null };
     } finally {
       progress.stop();
@@ -101,7 +108,13 @@ const verifyCommand = defineCommand({
       .example('$0 model verify', 'the models of the package'),
   handler: async ({ models, json, quiet }) => {
     const wanted =
-      models.length > 0 ? models : await Promise.all([defaultModel('detector'), defaultModel('face')]);
+      models.length > 0
+        ? models
+        : [
+            await defaultModel('detector'),
+            await defaultModel('face'),
+            ...[await defaultModel('explainer')].filter((manifest) => manifest !== undefined),
+          ];
     const results: VerifyResult[] = [];
     for (const model of wanted) {
       const result = await verifyOne(model, quiet);

@@ -1,0 +1,91 @@
+"""Chooses the region rule's parameters (naming.py) for one detector, on calibration identities: speak often, and be right when speaking.
+
+``python -m kfd_train naming --checkpoint DETECTOR.pt --dir DIR`` keeps the choice in the checkpoint's training record, from where
+``export`` writes it into the manifest. A name is right if at least half of the region's pixels are forged.
+"""
+
+import argparse
+import itertools
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from kfd_model import KFD
+
+from . import localisation, testsets
+from .checkpoint import load_detector, save_detector
+from .naming import NamingRule, RegionNamer
+from .store import read_canonical, read_faces
+from .testsets import TestSet
+
+# Few values on purpose: there are about a hundred found fakes to choose by.
+CHOICES = {"lit": (0.5, 0.6, 0.7, 0.8, 0.9), "whole": (0.6, 0.7), "center": (0.6, 0.7, 0.8, 0.9), "part": (0.5, 0.6, 0.7, 0.8), "explained": (0.3, 0.45)}
+LEAST_RIGHT = 0.5  # of the names that are given on part edits, at least this share must be right
+
+
+@torch.inference_mode()
+def locate(kfd: KFD, pictures: np.ndarray, batch: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 (N,224,224,3) -> score (N,), forgery maps float32 (N,224,224); encoder and locator in bfloat16, one thread."""
+    from .stage2 import similarity_maps
+
+    scores, maps = [], []
+    for first in range(0, len(pictures), batch):
+        similarities = similarity_maps(kfd, torch.from_numpy(pictures[first : first + batch]))
+        enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(similarities.unbind(1)))]
+        scores.append(kfd.classifier(enlarged)[:, 1])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = kfd.locator.logits(enlarged)
+        maps.append(logits.float().softmax(1)[:, 1])
+    return torch.cat(scores).numpy(), torch.cat(maps).numpy()
+
+
+def choose_rule(tests: TestSet, maps: np.ndarray, found: np.ndarray, polygons: dict[str, list]) -> tuple[NamingRule, dict]:
+    """The rule with the greatest spoken share times squared right share, among those that are right often enough on part edits, and its
+    figures (localisation.naming_lines). Without found fakes, or where none is right often enough, the default rule."""
+    namer = RegionNamer(polygons)
+    rows = np.flatnonzero(found & tests.forged)
+    shares, all_found = localisation.forged_shares(tests.masks[rows], namer), np.ones(len(rows), bool)
+
+    def figures(rule: NamingRule) -> dict:
+        ruled = namer.under(rule)
+        return localisation.naming_lines(shares, [ruled.name(maps[i], True) for i in rows], all_found)
+
+    best, best_value = NamingRule(), 0.0
+    for values in itertools.product(*CHOICES.values()) if len(rows) else ():
+        rule = NamingRule(**dict(zip(CHOICES, values)))
+        table = figures(rule)
+        overall, parts = table["all"], table["partEdits"]
+        if overall["named"] == 0 or (parts["named"] > 0 and parts["right"] < LEAST_RIGHT):
+            continue
+        value = overall["named"] / overall["found"] * overall["right"] ** 2
+        if value > best_value + 1e-9:
+            best, best_value = rule, value
+    return best, localisation.naming_table(tests, maps, found, namer.under(best))
+
+
+def choose_for(kfd: KFD, threshold: float, tests: TestSet, polygons: dict[str, list]) -> dict:
+    """Rule and figures for a detector on aligned crops of calibration faces, as kept in its training record."""
+    score, maps = locate(kfd, tests.pictures)
+    rule, figures = choose_rule(tests, maps, score >= threshold, polygons)
+    return {"rule": asdict(rule), "figures": figures}
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="kfd_train naming", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with faces/ and canonical.json")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="detector checkpoint written by heads; the choice is kept in it")
+    parser.add_argument("--variants", type=int, default=3, help="rounds over the calibration faces")
+    a = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    kfd, threshold, training = load_detector(a.checkpoint)
+    canonical = read_canonical(a.dir)
+    faces = [face for face in read_faces(a.dir) if face.split == "calibration"]
+    tests = testsets.build(faces, np.asarray(canonical["template"], np.float64), a.variants, False)
+    training["naming"] = choose_for(kfd, threshold, tests, canonical["regions"])
+    save_detector(a.checkpoint, kfd, threshold, training)
+    print(json.dumps(training["naming"]))
