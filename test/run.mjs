@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const ci = process.env.CI === 'true';
@@ -118,21 +118,47 @@ async function pytest() {
   return counts;
 }
 
+/**
+ * What the tests of the language model work with, as `npm test` has set it up: the folder of libllama and the GGUF file.
+ * undefined, with the reason on the screen, where it is not there.
+ */
+async function llamaEnvironment() {
+  const fromDist = (...parts) => import(pathToFileURL(path.join(root, 'dist', 'setup', ...parts)).href);
+  const { resolveNodeLlama } = await fromDist('llama', 'resolve.js');
+  const { findLanguageModel } = await fromDist('languageModel.js');
+  const binaries = (await resolveNodeLlama())?.binaries[0];
+  const model = await findLanguageModel();
+  if (binaries !== undefined && model !== undefined)
+    return { KFD_LLAMA_FOLDER: binaries.folder, KFD_LANGUAGE_MODEL: model.path };
+  console.error(
+    'the explainer is not set up (`kfd-native setup`): the tests of its language model are skipped',
+  );
+  return undefined;
+}
+
 /** The addon's own build folder, with the test programs switched on: the engine is compiled once. */
 async function cpp() {
   const build = path.join(root, 'build', 'addon');
   await must('cmake', ['-S', root, '-B', build, '-DKFD_BUILD_TESTS=ON'], { quiet: true });
-  await must('cmake', ['--build', build, '--target', 'kfd_core_test', 'kfd_engine_test', '--parallel', '2'], {
-    quiet: true,
-  });
+  const llama = await llamaEnvironment();
+  const hasLlama = /^KFD_LLAMA_INCLUDE:PATH=\//m.test(
+    readFileSync(path.join(build, 'CMakeCache.txt'), 'utf8'),
+  );
+  const programs = ['kfd_core_test', 'kfd_engine_test'];
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const name of ['kfd_core_test', 'kfd_engine_test']) {
+  if (llama !== undefined && hasLlama) programs.push('kfd_llm_test');
+  else {
+    console.error('kfd_llm_test is skipped: the addon is built without the explainer, or it is not set up');
+    counts.skipped += 1;
+  }
+  await must('cmake', ['--build', build, '--target', ...programs, '--parallel', '2'], { quiet: true });
+  for (const name of programs) {
     const program = [path.join(build, name), path.join(build, 'Release', name)].find((file) =>
       existsSync(file),
     );
     if (program === undefined) throw new Error(`${name} was not built in ${build}`);
     const { code, output } = await run(program, [], {
-      env: { ...threads, KFD_REFERENCE: path.join(root, 'build', 'reference') },
+      env: { ...threads, ...llama, KFD_REFERENCE: path.join(root, 'build', 'reference') },
     });
     const cases = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(
       output,
@@ -146,7 +172,7 @@ async function cpp() {
 
 async function mocha() {
   const { code, output } = await run(bin('mocha'), [], {
-    env: { ...threads, KFD_REFERENCE: path.join(root, 'build', 'reference') },
+    env: { ...threads, ...(await llamaEnvironment()), KFD_REFERENCE: path.join(root, 'build', 'reference') },
   });
   const counts = {
     passed: count(output, /^\s*(\d+) passing/gm),

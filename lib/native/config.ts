@@ -31,6 +31,10 @@ export interface EnvironmentConfig {
   skipTorchVersionCheck: boolean;
   /** KFD_CACHE_DIR, else the XDG cache folder of kfd-native. */
   cacheDirectory: string;
+  /** KFD_NODE_LLAMA_CPP: the folder of an installed node-llama-cpp, used instead of looking for one. */
+  nodeLlama: string | undefined;
+  /** KFD_LANGUAGE_MODEL: the GGUF file of the default language model, used instead of the cached one. */
+  languageModel: string | undefined;
   /** KFD_ADDON: a built addon to load instead of the package's own. */
   addon: string | undefined;
   /** KFD_LANES, KFD_THREADS_PER_LANE: defaults of the engine. */
@@ -57,6 +61,8 @@ export function environmentConfig(): EnvironmentConfig {
     python: variable('KFD_PYTHON') ?? 'python3',
     skipTorchVersionCheck: flag('KFD_SKIP_TORCH_VERSION_CHECK'),
     cacheDirectory: variable('KFD_CACHE_DIR') ?? envPaths('kfd-native', { suffix: '' }).cache,
+    nodeLlama: variable('KFD_NODE_LLAMA_CPP'),
+    languageModel: variable('KFD_LANGUAGE_MODEL'),
     addon: variable('KFD_ADDON'),
     lanes: variable('KFD_LANES'),
     threadsPerLane: variable('KFD_THREADS_PER_LANE'),

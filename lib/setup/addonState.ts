@@ -13,6 +13,8 @@ export interface BuildInfo {
   packageVersion: string;
   sourceHash: string;
   libtorch: { root: string; version: string; source: LibtorchSource };
+  /** Headers of llama.cpp that it was compiled with; null: built without the explainer. */
+  llama: { include: string; release: string } | null;
   compiler: string;
   seconds: number;
 }
@@ -51,7 +53,8 @@ export async function hashSources(): Promise<string> {
 
 async function readBuildInfo(): Promise<BuildInfo | undefined> {
   try {
-    return JSON.parse(await readFile(buildInfoFile(), 'utf8')) as BuildInfo;
+    const info = JSON.parse(await readFile(buildInfoFile(), 'utf8')) as Partial<BuildInfo>;
+    return { llama: null, ...info } as BuildInfo; // files of older versions lack it
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;

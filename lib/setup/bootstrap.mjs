@@ -1,6 +1,6 @@
 /**
- * `npm run demo` and `npm test` on a checkout where nothing is installed: packages, TypeScript, libtorch and addon, each
- * where it is missing or stale, and then the demo or the tests with the arguments that are left. Built-in modules only:
+ * `npm run demo` and `npm test` on a checkout where nothing is installed: packages, TypeScript, libtorch, addon and what
+ * the explainer needs, each where it is missing or stale, and then the demo or the tests with the arguments that are left. Built-in modules only:
  * this file runs before there are others.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -67,6 +67,7 @@ const SYSTEM_TOOLS = [
   { packages: ['cmake'], present: () => succeeds('cmake', ['--version']) },
   { packages: ['g++'], present: () => succeeds('c++', ['--version']) || succeeds('clang++', ['--version']) },
   { packages: ['make'], present: () => succeeds('ninja', ['--version']) || succeeds('make', ['--version']) },
+  { packages: ['git'], present: () => succeeds('git', ['--version']) },
   { packages: ['python3-pip'], present: () => succeeds('python3', ['-m', 'pip', '--version']) },
 ];
 const TEST_TOOLS = [
@@ -123,11 +124,16 @@ async function offerSystemTools(tools) {
   }
 }
 
-async function ensureAddon() {
-  const { addonState } = await import(pathToFileURL(inRoot('dist', 'setup', 'addonState.js')).href);
-  const { state, why } = await addonState();
-  if (state === 'current') return;
-  console.error(`the addon is ${state}: ${why}`);
+/** The addon and what its explainer needs, where either is missing or stale. */
+async function ensureSetup() {
+  const fromDist = (name) => import(pathToFileURL(inRoot('dist', 'setup', name)).href);
+  const { addonState } = await fromDist('addonState.js');
+  const { explainerState } = await fromDist('explainer.js');
+  const addon = await addonState();
+  const explainer = await explainerState(addon.info);
+  if (addon.state === 'current' && explainer.state === 'current') return;
+  for (const [name, { state, why }] of Object.entries({ addon, explainer }))
+    if (state !== 'current') console.error(`the ${name} is ${state}: ${why}`);
   await ensureSystemTools(SYSTEM_TOOLS);
   await step('kfd-native setup', process.execPath, [inRoot('dist', 'cli', 'main.js'), 'setup']);
 }
@@ -146,7 +152,7 @@ const tsc = inRoot('node_modules', 'typescript', 'bin', 'tsc');
 await step('tsc', process.execPath, [tsc, '-p', inRoot('tsconfig.json')]);
 await step('tsc (viewer)', process.execPath, [tsc, '-p', inRoot('lib', 'report', 'viewer')]);
 chmodSync(inRoot('dist', 'cli', 'main.js'), 0o755);
-await ensureAddon();
+await ensureSetup();
 if (task === 'test') {
   await ensureSystemTools(TEST_TOOLS);
   await offerSystemTools(OPTIONAL_TEST_TOOLS);

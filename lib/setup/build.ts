@@ -3,12 +3,14 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { KfdError } from '../errors.js';
 import { packageRoot, packageVersion } from '../native/config.js';
 import { addonState, buildFolder, buildInfoFile, hashSources, type BuildInfo } from './addonState.js';
 import { lastLines, runChild } from './child.js';
 import { writeTextFile } from './files.js';
 import type { Libtorch } from './libtorch/types.js';
+import type { LlamaHeaders } from './llama/headers.js';
 import { withLock } from './lock.js';
 import type { SetupReporter } from './reporter.js';
 import { requireBuildTools } from './tools.js';
@@ -24,6 +26,8 @@ export function compileJobs(cores = availableParallelism(), freeBytes = freemem(
 
 export interface BuildOptions {
   libtorch: Libtorch;
+  /** Of llama.cpp, for the explainer; undefined: one that is built is kept, a new one is built without. */
+  headers: LlamaHeaders | undefined;
   /** Build even if the addon is up to date, from an empty folder. */
   force: boolean;
   jobs?: number | undefined;
@@ -37,12 +41,21 @@ async function isConfiguredFor(libtorch: Libtorch): Promise<boolean> {
   return cache.includes(`Torch_DIR:PATH=${libtorch.root}/share/cmake/Torch\n`);
 }
 
-function buildArguments(libtorch: Libtorch, jobs: number): string[] {
+type CmakeJsCommand = 'configure' | 'build';
+
+function cmakeJsArguments(
+  command: CmakeJsCommand,
+  { libtorch, headers }: BuildOptions,
+  jobs: number,
+): string[] {
   const cmakeJs = fileURLToPath(import.meta.resolve('cmake-js/package.json'));
   return [
-    ...[path.join(path.dirname(cmakeJs), 'bin', 'cmake-js'), 'build', '--target', 'kfd_native'],
+    ...[path.join(path.dirname(cmakeJs), 'bin', 'cmake-js'), command, '--target', 'kfd_native'],
     ...['--directory', packageRoot(), '--out', buildFolder(), '--parallel', String(jobs)],
     ...[`--CDCMAKE_PREFIX_PATH=${libtorch.root}`, `--CDTorch_DIR=${libtorch.root}/share/cmake/Torch`],
+    // always given, since CMake remembers the last one (and cmake-js passes no empty values); with its type, since CMake
+    // makes an absolute path of an untyped one
+    `--CDKFD_LLAMA_INCLUDE:PATH=${headers?.folder ?? 'OFF'}`,
   ];
 }
 
@@ -65,12 +78,18 @@ async function compile(options: BuildOptions, jobs: number): Promise<void> {
     options.reporter.toolOutput(piece);
   };
   try {
-    const child = await runChild(process.execPath, buildArguments(options.libtorch, jobs), {
-      cwd: packageRoot(),
-      signal: options.signal,
-      onOutput,
-    });
-    if (child.code === 0) return;
+    // `build` alone does not configure a folder again whose options have changed
+    let succeeded = true;
+    for (const command of ['configure', 'build'] as const) {
+      const child = await runChild(process.execPath, cmakeJsArguments(command, options, jobs), {
+        cwd: packageRoot(),
+        signal: options.signal,
+        onOutput,
+      });
+      succeeded = child.code === 0;
+      if (!succeeded) break;
+    }
+    if (succeeded) return;
   } finally {
     await new Promise((resolve) => log.end(resolve));
   }
@@ -92,7 +111,10 @@ export async function buildAddon(options: BuildOptions): Promise<boolean> {
   return withLock(lock, { signal: options.signal, onWait }, async () => {
     const before = await addonState();
     const sameLibtorch = before.info?.libtorch.root === options.libtorch.root;
-    if (!options.force && before.state === 'current' && sameLibtorch) return false;
+    const { headers } = options;
+    const llama = headers === undefined ? null : { include: headers.folder, release: headers.release };
+    const sameLlama = llama === null || isDeepStrictEqual(before.info?.llama, llama);
+    if (!options.force && before.state === 'current' && sameLibtorch && sameLlama) return false;
     const tools = await requireBuildTools();
     const sourceHash = await hashSources(); // of what is about to be compiled, whatever is edited meanwhile
     await rm(buildInfoFile(), { force: true });
@@ -112,6 +134,7 @@ export async function buildAddon(options: BuildOptions): Promise<boolean> {
       packageVersion: packageVersion(),
       sourceHash,
       libtorch: { root, version, source },
+      llama,
       compiler: tools.find((tool) => tool.name === 'C++ compiler')?.version ?? '',
       seconds: Math.round((performance.now() - started) / 1000),
     };

@@ -103,6 +103,8 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   ninja: 'ninja-build',
   python3: 'python3-pip',
   pip: 'python3-pip',
+  npm: 'npm',
+  git: 'git',
 };
 
 export function installHint(tool: string): string {

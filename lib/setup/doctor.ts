@@ -1,18 +1,16 @@
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { KfdError, toKfdError } from '../errors.js';
 import { environmentConfig, packageVersion } from '../native/config.js';
 import { planThreads } from '../native/threads.js';
 import { addonState, type AddonState } from './addonState.js';
 import type { DigestOptions } from './digest.js';
+import { examineExplainer, type ExplainerHealth } from './explainerHealth.js';
 import { findLibtorch } from './libtorch/resolve.js';
 import type { Libtorch, SkippedSource } from './libtorch/types.js';
 import { testAddon, type LoadTestPassed } from './loadTest.js';
 import { defaultModel, verifyModel, type DefaultModelKind, type Maturity } from './models.js';
-import { glibcVersion } from './setup.js';
-import { findBuildTools, findPip, type FoundTool } from './tools.js';
-
-/** A step that may fail without stopping the others. */
-type Outcome<T> = { ok: true; value: T } | { ok: false; error: KfdError };
+import { attempt, type Outcome } from './outcome.js';
+import { glibcVersion } from './platform.js';
+import { findBuildTools, findGit, findNpm, findPip, type FoundTool } from './tools.js';
 
 export interface ModelHealth {
   kind: DefaultModelKind;
@@ -39,6 +37,7 @@ export interface Health {
   addonOverride: string | null;
   loadTest: Outcome<LoadTestPassed>;
   models: Outcome<ModelHealth>[];
+  explainer: ExplainerHealth;
   tools: FoundTool[];
 }
 
@@ -47,16 +46,6 @@ const MINIMUM_NODE = [20, 19] as const;
 export function isNodeSupported(version: string): boolean {
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number);
   return major > MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor >= MINIMUM_NODE[1]);
-}
-
-async function attempt<T>(work: () => Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { ok: true, value: await work() };
-  } catch (error) {
-    const problem = toKfdError(error);
-    if (problem.code === 'ERR_KFD_ABORTED') throw problem;
-    return { ok: false, error: problem };
-  }
 }
 
 async function checkModel(kind: DefaultModelKind, options: DigestOptions): Promise<ModelHealth> {
@@ -94,6 +83,7 @@ export async function examine(signal?: AbortSignal): Promise<Health> {
     addonOverride: environmentConfig().addon ?? null,
     loadTest,
     models,
-    tools: [...(await findBuildTools()), await findPip()],
+    explainer: await examineExplainer(addon, signal),
+    tools: [...(await findBuildTools()), await findPip(), await findNpm(), await findGit()],
   };
 }

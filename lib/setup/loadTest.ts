@@ -10,8 +10,9 @@ export interface LoadTestPassed {
   milliseconds: number;
 }
 
-export type LoadTestReport =
-  LoadTestPassed | { ok: false; error: { code: ErrorCode; message: string; hint: string | null } };
+/** What the child prints. */
+export type LoadTestReport<Passed extends { ok: true } = LoadTestPassed> =
+  Passed | { ok: false; error: { code: ErrorCode; message: string; hint: string | null } };
 
 const TIMEOUT_MS = 120_000;
 
@@ -28,20 +29,30 @@ function crashed(child: ChildResult): KfdError {
 }
 
 /**
- * Loads the addon in a child process and runs the face detector once, so that a crash of the addon or of libtorch is
- * an error message and not the end of this process.
- * @throws KfdError ERR_KFD_ADDON_LOAD and whatever loading the addon or the model gives
+ * Runs one of the load tests in a child process, so that a crash there is an error message and not the end of this one.
+ * @param script the compiled child, which prints its report as JSON
+ * @throws KfdError ERR_KFD_ADDON_LOAD when it crashes, else what the report holds
  */
-export async function testAddon(signal?: AbortSignal): Promise<LoadTestPassed> {
-  const script = fileURLToPath(new URL('./loadTestChild.js', import.meta.url));
-  const child = await runChild(process.execPath, [script], {
+export async function runLoadTest<Passed extends { ok: true }>(
+  script: URL,
+  signal: AbortSignal | undefined,
+): Promise<Passed> {
+  const child = await runChild(process.execPath, [fileURLToPath(script)], {
     signal,
     timeoutMs: TIMEOUT_MS,
     environment: { OMP_NUM_THREADS: '1' },
   });
   if (child.code !== 0 || child.stdout === '') throw crashed(child);
-  const report = JSON.parse(child.stdout) as LoadTestReport;
+  const report = JSON.parse(child.stdout) as LoadTestReport<Passed>;
   if (report.ok) return report;
   const { code, message, hint } = report.error;
   throw new KfdError(code, `The load test failed: ${message}`, hint === null ? {} : { hint });
+}
+
+/**
+ * Loads the addon and runs the face detector once.
+ * @throws KfdError ERR_KFD_ADDON_LOAD and whatever loading the addon or the model gives
+ */
+export function testAddon(signal?: AbortSignal): Promise<LoadTestPassed> {
+  return runLoadTest<LoadTestPassed>(new URL('./loadTestChild.js', import.meta.url), signal);
 }

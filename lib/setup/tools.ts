@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { KfdError } from '../errors.js';
 import { environmentConfig } from '../native/config.js';
 import { runChild } from './child.js';
@@ -59,6 +60,32 @@ export function findPip(): Promise<FoundTool> {
   const { python } = environmentConfig();
   const need = { name: 'pip', commands: [python], debianPackage: 'python3-pip', purpose: 'fetches libtorch' };
   return findTool(need, ['-m', 'pip', '--version']);
+}
+
+/** npm on PATH, else the one that was installed with this Node. */
+export function findNpm(): Promise<FoundTool> {
+  const beside = path.join(path.dirname(process.execPath), 'npm');
+  const purpose = 'installs node-llama-cpp, for the explainer';
+  return findTool({ name: 'npm', commands: ['npm', beside], debianPackage: 'npm', purpose });
+}
+
+export function findGit(): Promise<FoundTool> {
+  const purpose = 'reads the headers of llama.cpp, for the explainer';
+  return findTool({ name: 'git', commands: ['git'], debianPackage: 'git', purpose });
+}
+
+/**
+ * The npm to run.
+ * @throws KfdError ERR_KFD_TOOL_MISSING
+ */
+export async function requireNpm(): Promise<string> {
+  const { command } = await findNpm();
+  if (command !== null) return command;
+  throw new KfdError('ERR_KFD_TOOL_MISSING', 'npm is not installed or not on PATH: the explainer needs it', {
+    hint:
+      'npm comes with Node; on Debian or Ubuntu: `apt-get install npm`. Without it: name an installed node-llama-cpp ' +
+      'with KFD_NODE_LLAMA_CPP, or set up without the explainer: --no-explainer.',
+  });
 }
 
 /**

@@ -51,7 +51,7 @@ fs.writeFileSync('node_modules/typescript/bin/tsc', ${JSON.stringify(tsc)});
 fs.writeFileSync('node_modules/.package-lock.json', '{}');`,
     );
     writeProgram(at('bin', 'apt-get'), "log('apt-get ' + process.argv.slice(2).join(' '));");
-    for (const tool of ['cmake', 'c++', 'make', 'python3']) writeProgram(at('bin', tool), '');
+    for (const tool of ['cmake', 'c++', 'make', 'git', 'python3']) writeProgram(at('bin', tool), '');
     symlinkSync(process.execPath, at('bin', 'node'));
     writeProgram(
       at('dist', 'cli', 'main.js'),
@@ -67,12 +67,16 @@ fs.writeFileSync('node_modules/.package-lock.json', '{}');`,
   });
   afterEach(() => remove());
 
-  function addon(state: string): void {
+  function addon(state: string, explainer = 'current'): void {
     mkdirSync(at('dist', 'setup'), { recursive: true });
     writeFileSync(at('dist', 'setup', 'package.json'), '{"type": "module"}');
     writeFileSync(
       at('dist', 'setup', 'addonState.js'),
-      `export const addonState = async () => ({ state: '${state}', why: 'told so' });`,
+      `export const addonState = async () => ({ state: '${state}', why: 'told so', info: 'built' });`,
+    );
+    writeFileSync(
+      at('dist', 'setup', 'explainer.js'),
+      `export const explainerState = async (info) => ({ state: info === 'built' ? '${explainer}' : 'not asked', why: 'told so' });`,
     );
   }
 
@@ -107,6 +111,10 @@ fs.writeFileSync('node_modules/.package-lock.json', '{}');`,
     assert.deepEqual(bootstrap(['demo']).calls, [...compile, 'demo ']);
     addon('stale');
     assert.deepEqual(bootstrap(['demo']).calls, [...compile, 'main setup', 'demo ']);
+    addon('current', 'missing');
+    const again = bootstrap(['demo']);
+    assert.deepEqual(again.calls, [...compile, 'main setup', 'demo ']);
+    assert.match(again.stderr, /the explainer is missing: told so/);
   });
 
   it('installs again when package-lock.json is newer than what is installed', () => {

@@ -37,6 +37,30 @@ describe('kfd-native doctor', () => {
     assert.equal(code, 0);
   });
 
+  it('finds the explainer in order after set-up: library, headers, language model, and all of it loads', async () => {
+    const { explainer } = (await doctor()).health;
+    assert.ok(explainer.nodeLlama.ok && explainer.nodeLlama.value.chosen?.version === '3.22.1');
+    assert.equal(explainer.headers?.release, 'v0.5.0');
+    assert.ok(explainer.languageModel.ok);
+    assert.equal(explainer.languageModel.value?.name, 'SmolLM2-135M-Instruct');
+    assert.equal(explainer.addonHasLlama, true);
+    assert.ok(explainer.loadTest?.ok, JSON.stringify(explainer.loadTest));
+    assert.match(explainer.loadTest.value.version, /^0\.5\.0/);
+    assert.equal(explainer.loadTest.value.width, 576);
+  });
+
+  it('an explainer that is not set up is no fault; one that is named and wrong is, but verdicts work', async () => {
+    const missing = (await doctor({ KFD_CACHE_DIR: path.join(folder, 'cache') })).health;
+    assert.ok(missing.explainer.nodeLlama.ok && missing.explainer.nodeLlama.value.chosen === null);
+    assert.ok(missing.explainer.languageModel.ok && missing.explainer.languageModel.value === null);
+    assert.equal(missing.explainer.loadTest, null);
+    assert.equal(missing.explainer.usable, false);
+    const wrong = (await doctor({ KFD_NODE_LLAMA_CPP: folder })).health;
+    assert.ok(!wrong.explainer.nodeLlama.ok);
+    assert.equal(wrong.explainer.nodeLlama.error.code, 'ERR_KFD_LLAMA_MISSING');
+    assert.deepEqual([missing.usable, wrong.usable], [true, true]);
+  });
+
   it('explains each source that was passed over when there is none', async () => {
     const { health } = await doctor({ KFD_CACHE_DIR: path.join(folder, 'cache') });
     assert.ok(health.libtorch.ok);

@@ -102,6 +102,8 @@ export function environmentOf(folder: string, changes: Partial<EnvironmentConfig
     python: path.join(folder, 'no-python'),
     skipTorchVersionCheck: false,
     cacheDirectory: path.join(folder, 'cache'),
+    nodeLlama: undefined,
+    languageModel: undefined,
     addon: undefined,
     lanes: undefined,
     threadsPerLane: undefined,

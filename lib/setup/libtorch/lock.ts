@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { KfdError } from '../../errors.js';
 import { packageRoot } from '../../native/config.js';
+import type { PinnedWheel } from '../wheel.js';
 
 /** What may be downloaded, and nothing else: lib/setup/libtorch.lock.json. */
 export interface LibtorchLock {
@@ -16,20 +17,9 @@ export interface PlatformPins {
   archive: ArchivePin | null;
 }
 
-export interface WheelPin {
-  /** As pip wants it: `torch==2.13.0+cpu` */
-  requirement: string;
+export interface WheelPin extends PinnedWheel {
   version: string;
   variant: string;
-  file: string;
-  bytes: number;
-  sha256: string;
-  /** pip's --python-version, --implementation, --platform: any Python 3 can fetch this wheel */
-  python: string;
-  implementation: string;
-  tag: string;
-  /** Package index for the second try, when pip's own configuration does not know the wheel. */
-  index: string;
 }
 
 export interface ArchivePin {

