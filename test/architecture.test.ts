@@ -17,14 +17,16 @@ const LIB_ORDER = [
   'vit',
   'kfd',
   'faithfulness',
+  'explain',
   'report',
   'cli',
 ];
 const BINDING_ALLOWED: Record<string, string[]> = {
   core: ['core'],
   engine: ['engine', 'core'],
-  node: ['node', 'engine', 'core'],
-  test: ['test', 'engine', 'core'],
+  llm: ['llm', 'core'],
+  node: ['node', 'engine', 'llm', 'core'],
+  test: ['test', 'engine', 'llm', 'core'],
 };
 
 function filesBelow(folder: string, pattern: RegExp): string[] {
@@ -99,7 +101,7 @@ describe('dependency rule', () => {
       for (const file of filesBelow(path.join(root, 'binding', folder), /\.(h|cpp)$/)) {
         const text = readFileSync(file, 'utf8');
         for (const [, quoted, angled] of text.matchAll(/^#include (?:"([^"]+)"|<([^>]+)>)/gm)) {
-          const local = /^(core|engine|node|test)\//.exec(quoted ?? '')?.[1];
+          const local = /^(core|engine|llm|node|test)\//.exec(quoted ?? '')?.[1];
           const torch = /^(torch|ATen|c10)\//.test(angled ?? '');
           const node = /^(napi|node_api|uv)/.test(angled ?? '');
           if (local !== undefined && !allowed.includes(local)) wrong.push(`${file}: ${quoted ?? ''}`);

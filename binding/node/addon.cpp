@@ -5,6 +5,7 @@
 #include "executor_wrap.h"
 #include "flow_wrap.h"
 #include "job_wrap.h"
+#include "llm_wrap.h"
 #include "model_wrap.h"
 #include "walk_wrap.h"
 
@@ -21,11 +22,12 @@ Napi::Value keep_large_allocations(const Napi::CallbackInfo& info) {
                  [&]() -> Napi::Value { return Napi::Boolean::New(info.Env(), engine::keep_large_allocations()); });
 }
 
-// process.exit() of the main thread runs no clean-up hooks, but C++ destructors: the lanes must have stopped before.
+// process.exit() of the main thread runs no clean-up hooks, but C++ destructors: their threads must have stopped
+// before.
 void stop_at_exit(Napi::Env env) {
   const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
   const Napi::Function stop =
-      Napi::Function::New(env, [](const Napi::CallbackInfo& info) { AddonData::of(info.Env()).stop_executors(); });
+      Napi::Function::New(env, [](const Napi::CallbackInfo& info) { AddonData::of(info.Env()).stop_threads(); });
   process.Get("on").As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), stop});
 }
 
@@ -42,6 +44,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     stop_at_exit(env);
     exports.Set("version", KFD_PACKAGE_VERSION);
     exports.Set("Executor", data.executor_class.Value());
+    exports.Set("openLlama", Napi::Function::New<open_llama>(env, "openLlama"));
+    exports.Set("LlamaPrefix", LlmWrap::define(env));
     exports.Set("runtimeInfo", Napi::Function::New<runtime_info>(env, "runtimeInfo"));
     exports.Set("keepLargeAllocations", Napi::Function::New<keep_large_allocations>(env, "keepLargeAllocations"));
     return exports;

@@ -9,6 +9,7 @@
 #include "completion.h"
 #include "napi_setup.h"
 #include "shared_executor.h"
+#include "shared_prefix.h"
 
 namespace kfd::node {
 
@@ -18,10 +19,17 @@ class AddonData {
   static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
 
   Completion& completion() const { return *completion_; }
-  std::shared_ptr<SharedExecutor> create_executor(const engine::ExecutorOptions& options);
-  // Waits until no lane of this environment runs any more. Called from the process's 'exit' event, where asynchronous
-  // work can no longer be finished.
-  void stop_executors();
+  // Executors and prefix writers of this environment, which are stopped when it ends.
+  template <class Threads, class... Arguments>
+  std::shared_ptr<Threads> create(Arguments&&... arguments) {
+    std::erase_if(threads_, [](const auto& threads) { return threads.expired(); });
+    auto threads = std::make_shared<Threads>(std::forward<Arguments>(arguments)...);
+    threads_.push_back(threads);
+    return threads;
+  }
+  // Waits until no thread of this environment runs any more. Called from the process's 'exit' event, where
+  // asynchronous work can no longer be finished.
+  void stop_threads();
 
   Napi::FunctionReference executor_class, model_class, job_class, walk_class, flow_class;
 
@@ -48,7 +56,7 @@ class AddonData {
   void end(napi_async_cleanup_hook_handle hook);
 
   std::shared_ptr<Completion> completion_;
-  std::vector<std::weak_ptr<SharedExecutor>> executors_;
+  std::vector<std::weak_ptr<StoppedAtExit>> threads_;
   std::thread ending_;
   void* parts_ = nullptr;
 };

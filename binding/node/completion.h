@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "../engine/engine.h"
+#include "../llm/llm.h"
 #include "napi_setup.h"
 #include "uv_async.h"
 
@@ -25,7 +26,8 @@ struct LoadOutcome {
   std::unique_ptr<engine::Error> error;
 };
 struct ShutdownOutcome {};
-using Delivery = std::variant<engine::Outcome, engine::BlockOutcome, LoadOutcome, ShutdownOutcome>;
+using Delivery = std::variant<engine::Outcome, engine::BlockOutcome, LoadOutcome, llm::LoadOutcome, llm::WriteOutcome,
+                              ShutdownOutcome>;
 
 class Pending {
  public:

@@ -159,7 +159,7 @@ engine::InputSpec input_spec_from(const Napi::Value& value, const std::string& n
 engine::ModelOptions model_options_from(const Napi::Value& value) {
   const ObjectReader reader(value, "options",
                             {"kind", "device", "precision", "input", "heads", "layerNormEps", "activation",
-                             "prefixTokens", "taps", "logitScale", "plainForward", "disablePrepack"});
+                             "prefixTokens", "taps", "logitScale", "promptsPath", "plainForward", "disablePrepack"});
   engine::ModelOptions options;
   const std::string kind = reader.one_of("kind", {"vit", "kfd", "module"});
   options.kind = kind == "vit"   ? engine::ModelKind::kVit
@@ -176,6 +176,12 @@ engine::ModelOptions model_options_from(const Napi::Value& value) {
   if (reader.has("prefixTokens")) options.prefix_tokens = reader.integer("prefixTokens", 0, kMostBlocks);
   if (reader.has("taps")) options.taps = reader.integers("taps", 0, kMostBlocks);
   if (reader.has("logitScale")) options.logit_scale = reader.number("logitScale");
+  if (reader.has("promptsPath")) {
+    options.prompts_path = reader.string("promptsPath");
+    if (options.prompts_path.empty()) {
+      throw argument_error("the path of a file", reader.path("promptsPath"), reader.get("promptsPath"));
+    }
+  }
   if (reader.has("plainForward")) options.plain_forward = reader.boolean("plainForward");
   if (reader.has("disablePrepack")) options.disable_prepack = reader.boolean("disablePrepack");
   return options;
@@ -226,7 +232,8 @@ engine::FlowOptions flow_options_from(const Napi::Value& value) {
 }
 
 PinnedRequest request_from(const Napi::Value& value) {
-  const ObjectReader reader(value, "request", {"image", "crop", "tensor", "hooks", "intermediates", "returnInput"});
+  const ObjectReader reader(value, "request",
+                            {"image", "crop", "tensor", "hooks", "intermediates", "prompts", "returnInput"});
   PinnedRequest result;
   engine::Request& request = result.request;
   if (reader.has("hooks")) {
@@ -234,6 +241,7 @@ PinnedRequest request_from(const Napi::Value& value) {
         hooks_from(reader.object("hooks", {"classToken", "classAttention", "prefixMass", "tokens", "direction"}));
   }
   if (reader.has("intermediates")) request.intermediates = reader.boolean("intermediates");
+  if (reader.has("prompts")) request.prompts = reader.boolean("prompts");
   if (reader.has("returnInput")) request.return_input = reader.boolean("returnInput");
   if (reader.has("image") == reader.has("tensor")) {
     throw argument_error("exactly one of image and tensor", "request", value);

@@ -93,6 +93,8 @@ Napi::Object to_js(Napi::Env env, const engine::ModelInfo& info) {
   set_number(object, "layerNormEps", info.layer_norm_eps);
   object.Set("activation", info.activation);
   object.Set("taps", to_js_array(env, info.taps));
+  set_count(object, "promptTokens", info.prompt_tokens);
+  set_count(object, "promptWidth", info.prompt_width);
   object.Set("features", to_js_array(env, info.features));
   set_number(object, "verificationError", info.verification_error);
   object.Set("warnings", to_js_array(env, info.warnings));

@@ -47,6 +47,14 @@ std::string describe(const Napi::Value& value) {
   return value.ToString().Utf8Value();
 }
 
+Napi::Error js_error(Napi::Env env, const char* code, const char* message, const std::string& hint) {
+  Napi::Error js = Napi::Error::New(env, message);
+  Napi::Object object = js.Value();
+  object.Set("code", code);
+  if (!hint.empty()) object.Set("hint", hint);
+  return js;
+}
+
 }  // namespace
 
 const char* code_name(engine::ErrorCode code) {
@@ -76,12 +84,39 @@ const char* code_name(engine::ErrorCode code) {
   return "ERR_KFD_INTERNAL";
 }
 
+const char* code_name(llm::ErrorCode code) {
+  using llm::ErrorCode;
+  switch (code) {
+    case ErrorCode::kLlamaMissing:
+      return "ERR_KFD_LLAMA_MISSING";
+    case ErrorCode::kLlamaMismatch:
+      return "ERR_KFD_LLAMA_MISMATCH";
+    case ErrorCode::kLanguageModel:
+      return "ERR_KFD_LANGUAGE_MODEL";
+    case ErrorCode::kInvalidArgument:
+      return "ERR_KFD_INVALID_ARGUMENT";
+    case ErrorCode::kQueueFull:
+      return "ERR_KFD_QUEUE_FULL";
+    case ErrorCode::kAborted:
+      return "ERR_KFD_ABORTED";
+    case ErrorCode::kDisposed:
+      return "ERR_KFD_DISPOSED";
+    case ErrorCode::kOutOfMemory:
+      return "ERR_KFD_OUT_OF_MEMORY";
+    case ErrorCode::kFileWrite:
+      return "ERR_KFD_FILE_WRITE";
+    case ErrorCode::kInternal:
+      break;
+  }
+  return "ERR_KFD_INTERNAL";
+}
+
 Napi::Error to_js_error(Napi::Env env, const engine::Error& error) {
-  Napi::Error js = Napi::Error::New(env, error.what());
-  Napi::Object object = js.Value();
-  object.Set("code", code_name(error.code()));
-  if (!error.hint().empty()) object.Set("hint", error.hint());
-  return js;
+  return js_error(env, code_name(error.code()), error.what(), error.hint());
+}
+
+Napi::Error to_js_error(Napi::Env env, const llm::Error& error) {
+  return js_error(env, code_name(error.code()), error.what(), error.hint());
 }
 
 engine::Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received) {

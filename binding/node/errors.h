@@ -1,4 +1,4 @@
-// Between engine::Error and JavaScript errors with `code` and `hint`.
+// Between the errors of the engine and of the language-model part and JavaScript errors with `code` and `hint`.
 #pragma once
 
 #include <exception>
@@ -6,14 +6,17 @@
 #include <string>
 
 #include "../engine/engine.h"
+#include "../llm/llm.h"
 #include "napi_setup.h"
 
 namespace kfd::node {
 
 // "ERR_KFD_QUEUE_FULL" ...; the same names as lib/errors.ts.
 const char* code_name(engine::ErrorCode code);
+const char* code_name(llm::ErrorCode code);
 
 Napi::Error to_js_error(Napi::Env env, const engine::Error& error);
+Napi::Error to_js_error(Napi::Env env, const llm::Error& error);
 
 // The uniform argument error: "Expected <expected> for <name> but received <value> of type <type>".
 engine::Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received);
@@ -29,6 +32,8 @@ auto guarded(Napi::Env env, Body&& body) -> decltype(body()) {
   } catch (const Napi::Error&) {
     throw;
   } catch (const engine::Error& error) {
+    throw to_js_error(env, error);
+  } catch (const llm::Error& error) {
     throw to_js_error(env, error);
   } catch (const std::bad_alloc&) {
     throw to_js_error(env, engine::Error(engine::ErrorCode::kOutOfMemory, "an allocation failed"));

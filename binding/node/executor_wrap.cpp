@@ -1,12 +1,12 @@
 #include "executor_wrap.h"
 
 #include <filesystem>
-#include <thread>
 
 #include "convert.h"
 #include "errors.h"
 #include "job_wrap.h"
 #include "model_wrap.h"
+#include "stop_off_thread.h"
 
 namespace kfd::node {
 
@@ -39,27 +39,6 @@ class PendingLoad : public Pending {
   std::string path_;
 };
 
-// Joining lanes waits for the blocks they are in, so it happens on a thread of its own.
-class PendingShutdown : public Pending {
- public:
-  explicit PendingShutdown(Napi::Promise::Deferred deferred) : deferred_(deferred) {}
-  ~PendingShutdown() override {
-    if (stopping_.joinable()) stopping_.join();
-  }
-  void begin(std::shared_ptr<SharedExecutor> executor, const Ticket& ticket) {
-    stopping_ = std::thread([executor = std::move(executor), ticket]() mutable {
-      executor->stop();
-      executor.reset();
-      ticket.deliver(ShutdownOutcome{});
-    });
-  }
-  void settle(Napi::Env env, Delivery) override { deferred_.Resolve(env.Undefined()); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  std::thread stopping_;
-};
-
 }  // namespace
 
 Napi::Function ExecutorWrap::define(Napi::Env env) {
@@ -72,7 +51,7 @@ Napi::Function ExecutorWrap::define(Napi::Env env) {
 
 ExecutorWrap::ExecutorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ExecutorWrap>(info) {
   guarded(info.Env(), [&] {
-    executor_ = AddonData::of(info.Env()).create_executor(executor_options_from(info[0]));
+    executor_ = AddonData::of(info.Env()).create<SharedExecutor>(executor_options_from(info[0]));
     info.This().As<Napi::Object>().TypeTag(&kTag);
   });
 }
@@ -122,11 +101,7 @@ Napi::Value ExecutorWrap::shutdown(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     require_tag(info, kTag, "Executor");
-    const auto deferred = Napi::Promise::Deferred::New(env);
-    auto pending = std::make_unique<PendingShutdown>(deferred);
-    PendingShutdown& waiting = *pending;
-    waiting.begin(executor_, AddonData::of(env).completion().expect(std::move(pending)));
-    return deferred.Promise();
+    return stop_off_thread(env, executor_);
   });
 }
 

@@ -6,21 +6,17 @@
 #include <mutex>
 
 #include "../engine/engine.h"
+#include "stop_at_exit.h"
 
 namespace kfd::node {
 
-class SharedExecutor {
+class SharedExecutor final : public StoppedAtExit {
  public:
   explicit SharedExecutor(const engine::ExecutorOptions& options);
-  ~SharedExecutor();
-  SharedExecutor(const SharedExecutor&) = delete;
-  SharedExecutor& operator=(const SharedExecutor&) = delete;
+  ~SharedExecutor() override;
 
   engine::Executor* operator->() const { return executor_.get(); }
-  // Any thread; waits for the blocks that the lanes are in (a second caller waits for the first).
-  void stop();
-  // Called when a load or a run has ended: keeps the process's exit handler ahead of what libtorch made meanwhile.
-  static void note_first_use();
+  void stop() override;
 
  private:
   std::unique_ptr<engine::Executor> executor_;

@@ -34,6 +34,8 @@ export interface NativeModelOptions {
   prefixTokens?: number;
   taps?: readonly number[];
   logitScale?: number;
+  /** KFD only: TorchScript file with the children prompt_learner and visual_projection. */
+  promptsPath?: string;
   /** Run the module's own forward as it stands: the peer that `bench` compares with. */
   plainForward?: boolean;
   disablePrepack?: boolean;
@@ -57,6 +59,9 @@ export interface ModelInfo {
   layerNormEps: number;
   activation: string;
   taps: number[];
+  /** Prompts of the prompts file and their width, the language model's; 0 without one. */
+  promptTokens: number;
+  promptWidth: number;
   features: string[];
   /** Maximum relative difference between the engine's block code and the module's own blocks, measured at load. */
   verificationError: number;
@@ -91,6 +96,8 @@ export interface NativeRequest {
   tensor?: FloatArray;
   hooks?: Hooks;
   intermediates?: boolean;
+  /** Also `P` [B,K,W] and `V` [B,W], the input of an explainer; needs `promptsPath`. */
+  prompts?: boolean;
   returnInput?: boolean;
 }
 
@@ -200,10 +207,96 @@ export interface RuntimeInfo {
   cudaDevices: number;
 }
 
+// --------------------------------------------------------------------------------- soft prompts (binding/llm/llm.h)
+
+export interface LlamaLibraryOptions {
+  /** Holds libllama, libggml and the backends of one platform and variant. */
+  folder: string;
+  /** 'cpu' (libllama.v*.so), else the part of the name before the release: 'cuda', 'vulkan'. Default 'cpu'. */
+  variant?: string;
+  /** What llama_version() must say besides fitting the headers that the addon was compiled with. */
+  expectedVersion?: string;
+}
+
+export interface LlamaLibraryInfo {
+  /** llama_version(), for example 0.5.0-dev. */
+  version: string;
+  /** The libllama that was opened. */
+  path: string;
+  devices: string[];
+}
+
+export interface LlamaPrefixOptions {
+  /** The language model's GGUF file. */
+  model: string;
+  /** LoRA GGUF file; the context that reads the state must have the same adapter at the same scale. */
+  adapter?: { file: string; scale?: number };
+  /** Sequences of the context that will read the state files. */
+  sequences: number;
+  /** Positions of one sequence; needs only hold the prefix. llama.cpp rounds it up to a multiple of 256. */
+  contextSize: number;
+  threads: number;
+  flashAttention?: boolean;
+  gpuLayers?: number;
+}
+
+export interface LlamaPrefixInfo {
+  /** Floats of an embedding row. */
+  width: number;
+  /** Token ids are 0 .. vocabulary - 1. */
+  vocabulary: number;
+  /** Positions that a prefix may have. */
+  contextSize: number;
+}
+
+export interface TokenPiece {
+  tokens: Int32Array;
+}
+
+/** `placeholders.length` rows of `width` values, and the token ids that stand for them in the state file. */
+export interface RowPiece {
+  rows: Float32Array;
+  placeholders: Int32Array;
+}
+
+export interface LlamaWriteRequest {
+  /** The state file, replaced as a whole; its folder must exist. */
+  file: string;
+  pieces: readonly (TokenPiece | RowPiece)[];
+  /** Also return the last position's logits. */
+  logits?: boolean;
+}
+
+export interface LlamaWritten {
+  positions: number;
+  /** Of the state file. */
+  bytes: number;
+  decodeMs: number;
+  /** `vocabulary` values where asked for. */
+  logits?: Float32Array;
+}
+
+/** A write under way: settles once; `cancel()` is idempotent and rejects with ERR_KFD_ABORTED. */
+export interface NativeLlamaWrite {
+  readonly promise: Promise<LlamaWritten>;
+  cancel(): void;
+}
+
+export interface NativeLlamaPrefix {
+  /** Settles when the model is loaded. */
+  readonly ready: Promise<LlamaPrefixInfo>;
+  tokenize(text: string, special: boolean): Int32Array;
+  write(request: LlamaWriteRequest): NativeLlamaWrite;
+  /** Aborts what loads, waits and runs; resolves when the model is freed. */
+  close(): Promise<void>;
+}
+
 export interface NativeAddon {
   /** Version of the package the addon was built from; the loader compares it with package.json. */
   readonly version: string;
   runtimeInfo(): RuntimeInfo;
   keepLargeAllocations(): boolean;
   Executor: new (options: ExecutorOptions) => NativeExecutor;
+  openLlama(options: LlamaLibraryOptions): LlamaLibraryInfo;
+  LlamaPrefix: new (options: LlamaPrefixOptions) => NativeLlamaPrefix;
 }

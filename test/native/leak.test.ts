@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ExecutorStats } from '../../lib/native/types.js';
-import type { Growth } from './leakChild.js';
+import type { Growth } from './memoryGrowth.js';
 import { modelOf, readCase } from './reference.js';
 
 interface Report {

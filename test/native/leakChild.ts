@@ -5,14 +5,8 @@
 import { readdirSync } from 'node:fs';
 import { Engine, type EngineModel } from '../../lib/native/engine.js';
 import type { NativeModelOptions } from '../../lib/native/types.js';
+import { growth, settledMemory } from './memoryGrowth.js';
 import { rampImage } from './reference.js';
-
-export interface Growth {
-  rounds: number;
-  rss: number;
-  arrayBuffers: number;
-  external: number;
-}
 
 const [, , modulePath = '', vitPath = ''] = process.argv;
 const normalisation = { fit: 'stretch', mean: [0, 0, 0], std: [1, 1, 1] } as const;
@@ -60,49 +54,6 @@ async function flowRound(model: EngineModel, round: number): Promise<void> {
   const running = other.forward({ signal: aborted.signal });
   aborted.abort();
   await running.catch(() => undefined);
-}
-
-async function settledMemory(): Promise<NodeJS.MemoryUsage> {
-  for (let i = 0; i < 3; i++) {
-    gc?.();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return process.memoryUsage();
-}
-
-/**
- * The median of the slopes between all pairs of eleven samples (Theil-Sen): a leak raises every one of them, while a
- * single step of the allocator, some MiB at any moment, does not.
- */
-function slope(samples: readonly number[], roundsBetween: number): number {
-  const slopes = samples
-    .flatMap((later, j) =>
-      samples.slice(0, j).map((earlier, i) => (later - earlier) / ((j - i) * roundsBetween)),
-    )
-    .sort((x, y) => x - y);
-  return slopes[slopes.length >> 1] ?? NaN;
-}
-
-async function growth(
-  round: (index: number) => Promise<void>,
-  warmUp: number,
-  rounds: number,
-): Promise<Growth> {
-  for (let i = 0; i < warmUp; i++) await round(i);
-  const samples = [await settledMemory()];
-  const roundsBetween = rounds / 10;
-  for (let i = 1; i <= rounds; i++) {
-    await round(i);
-    if (i % roundsBetween === 0) samples.push(await settledMemory());
-  }
-  // What V8 counts is exact, so first against last is enough; resident memory moves in steps.
-  const counted = (key: 'arrayBuffers' | 'external'): number =>
-    ((samples.at(-1)?.[key] ?? NaN) - (samples[0]?.[key] ?? NaN)) / rounds;
-  const rss = slope(
-    samples.map((sample) => sample.rss),
-    roundsBetween,
-  );
-  return { rounds, rss, arrayBuffers: counted('arrayBuffers'), external: counted('external') };
 }
 
 const module = await growth(moduleRound, 200, 2000);
