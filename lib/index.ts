@@ -6,6 +6,7 @@ export { Detector } from './kfd/detector.js';
 export type { DetectOptions, DetectorInfo, DetectorOptions } from './kfd/options.js';
 export type { DetectAllOptions, DetectInput } from './kfd/stream.js';
 export type { DetectedModel, Detection, FaceDetection, FaceMap, Timing } from './kfd/detection.js';
+export { promptsOf, type FacePrompts } from './kfd/evidence.js';
 export { describeMaturity } from './kfd/maturity.js';
 export { describeMeasurements } from './kfd/measurements.js';
 
@@ -92,3 +93,25 @@ export {
 } from './vit/visionTransformer.js';
 
 export { defaultModel, readModelManifest, verifyModel, type ModelManifest } from './setup/models.js';
+
+export { Explainer, type OpenOptions } from './explain/explainer.js';
+export { Dialogue } from './explain/dialogue.js';
+export type { AskOptions, Decoding, ExplainerInfo, ExplainerOptions } from './explain/options.js';
+export type {
+  Answer,
+  AnswerRound,
+  AnswerTokens,
+  CheckedText,
+  Claim,
+  ClaimKind,
+  ClaimStatus,
+  Conditioning,
+  FileIdentity,
+  Replacement,
+} from './explain/answerDocument.js';
+export { evidenceOfFace, type Confidence, type Evidence } from './explain/evidence.js';
+export { checkClaims, type CheckOptions } from './explain/claims/checkClaims.js';
+export { replaceContradicted, type ReplacedText } from './explain/claims/replaceContradicted.js';
+export { CLAIM_TOLERANCES } from './explain/claims/thresholds.js';
+export { readQuestion, type Intent, type QuestionReading } from './explain/questions/readQuestion.js';
+export { answerFromEvidence } from './explain/sentences/answerFromEvidence.js';

@@ -23,63 +23,97 @@ export interface BootstrapOptions {
 }
 
 /** Linear interpolation between order statistics (numpy's default). */
-function quantile(sorted: Float64Array, share: number): number {
+export function quantile(sorted: Float64Array, share: number): number {
   const position = share * (sorted.length - 1);
   const below = sorted[Math.floor(position)] ?? NaN;
   const above = sorted[Math.ceil(position)] ?? NaN;
   return below + (above - below) * (position - Math.floor(position));
 }
 
-/** Sum and count of each group, in the order of first appearance. */
+/** Sums of numerators and denominators of each group, in the order of first appearance. */
+interface GroupSums {
+  numerator: number;
+  denominator: number;
+}
+
 function sumGroups(
-  values: readonly number[],
+  numerators: readonly number[],
+  denominators: readonly number[],
   groups: readonly string[] | undefined,
-): { sum: number; count: number }[] {
-  if (groups === undefined) return values.map((sum) => ({ sum, count: 1 }));
-  const totals = new Map<string, { sum: number; count: number }>();
-  values.forEach((value, i) => {
-    const name = groups[i] ?? '';
-    const { sum, count } = totals.get(name) ?? { sum: 0, count: 0 };
-    totals.set(name, { sum: sum + value, count: count + 1 });
+): GroupSums[] {
+  const totals = new Map<string | number, GroupSums>();
+  numerators.forEach((value, i) => {
+    const name = groups === undefined ? i : (groups[i] ?? '');
+    const { numerator, denominator } = totals.get(name) ?? { numerator: 0, denominator: 0 };
+    totals.set(name, { numerator: numerator + value, denominator: denominator + (denominators[i] ?? 0) });
   });
   return [...totals.values()];
 }
 
+function checkValues(values: readonly number[], groups: readonly string[] | undefined): void {
+  const fits = groups === undefined || groups.length === values.length;
+  if (values.length > 0 && values.every(Number.isFinite) && fits) return;
+  throw new KfdError(
+    'ERR_KFD_INVALID_ARGUMENT',
+    `Expected at least one finite value and as many groups but received ${values.length} values` +
+      (groups === undefined ? '.' : ` and ${groups.length} groups.`),
+  );
+}
+
 /**
- * Percentile bootstrap of a mean (Efron 1979). With groups, whole groups are drawn with replacement and all their images
- * count: pictures of one person are no independent witnesses. One group alone has no spread: low = high = mean.
+ * Percentile bootstrap of a ratio of sums (Efron 1979), such as precision over pooled answers. With groups, whole groups
+ * are drawn with replacement and all that is theirs counts: pictures of one person are no independent witnesses. One
+ * group alone has no spread: low = high = mean. Draws whose denominators sum up to 0 are left out.
+ * @param denominators not negative, at least one above 0
+ * @throws KfdError ERR_KFD_INVALID_ARGUMENT for no values, values that are no numbers, or lists of another length
+ */
+export function bootstrapRatio(
+  numerators: readonly number[],
+  denominators: readonly number[],
+  options: BootstrapOptions = {},
+): Estimate {
+  const { groups, seed = 0, draws = 2000, level = 0.95 } = options;
+  checkValues(numerators, groups);
+  if (denominators.length !== numerators.length || !denominators.some((value) => value > 0)) {
+    throw new KfdError(
+      'ERR_KFD_INVALID_ARGUMENT',
+      `Expected ${numerators.length} denominators, one of them above 0, but received ${denominators.join(', ')}.`,
+    );
+  }
+  const members = sumGroups(numerators, denominators, groups);
+  const random = new Random(seed, 'bootstrap');
+  const ratios = new Float64Array(draws);
+  let count = 0;
+  for (let draw = 0; draw < draws; draw += 1) {
+    let [above, below] = [0, 0];
+    for (let i = 0; i < members.length; i += 1) {
+      const member = members[random.integer(members.length)];
+      above += member?.numerator ?? 0;
+      below += member?.denominator ?? 0;
+    }
+    if (below <= 0) continue;
+    ratios[count] = above / below;
+    count += 1;
+  }
+  const sorted = ratios.subarray(0, count).sort();
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    mean: sum(numerators) / sum(denominators),
+    low: quantile(sorted, (1 - level) / 2),
+    high: quantile(sorted, (1 + level) / 2),
+    count: numerators.length,
+  };
+}
+
+/**
+ * The same of a mean: every value counts once.
  * @throws KfdError ERR_KFD_INVALID_ARGUMENT for no values, values that are no numbers, or groups of another length
  */
 export function bootstrapMean(values: readonly number[], options: BootstrapOptions = {}): Estimate {
-  const { groups, seed = 0, draws = 2000, level = 0.95 } = options;
-  if (
-    values.length === 0 ||
-    !values.every(Number.isFinite) ||
-    (groups?.length ?? values.length) !== values.length
-  ) {
-    throw new KfdError(
-      'ERR_KFD_INVALID_ARGUMENT',
-      `Expected at least one finite value and as many groups but received ${values.length} values` +
-        (groups === undefined ? '.' : ` and ${groups.length} groups.`),
-    );
-  }
-  const members = sumGroups(values, groups);
-  const random = new Random(seed, 'bootstrap');
-  const means = new Float64Array(draws);
-  for (let draw = 0; draw < draws; draw += 1) {
-    let [sum, count] = [0, 0];
-    for (let i = 0; i < members.length; i += 1) {
-      const member = members[random.integer(members.length)];
-      sum += member?.sum ?? 0;
-      count += member?.count ?? 0;
-    }
-    means[draw] = sum / count;
-  }
-  means.sort();
-  return {
-    mean: values.reduce((sum, value) => sum + value, 0) / values.length,
-    low: quantile(means, (1 - level) / 2),
-    high: quantile(means, (1 + level) / 2),
-    count: values.length,
-  };
+  checkValues(values, options.groups);
+  return bootstrapRatio(
+    values,
+    values.map(() => 1),
+    options,
+  );
 }

@@ -39,6 +39,8 @@ interface LocatedImage extends EvaluationImage {
   failure: KfdError | undefined;
 }
 
+type PixelSize = Pick<RgbImage, 'width' | 'height'>;
+
 /** What is the fault of one image; anything else would come again with the next one and ends the evaluation. */
 const IMAGE_ERRORS: readonly ErrorCode[] = [
   'ERR_KFD_FILE_NOT_FOUND',
@@ -58,7 +60,8 @@ function failureOf(
   throw failure;
 }
 
-function checkMaskSize(image: RgbImage, mask: RgbImage, names: EvaluationImage): void {
+/** @throws KfdError ERR_KFD_INVALID_ARGUMENT */
+export function checkMaskSize(image: PixelSize, mask: PixelSize, names: EvaluationImage): void {
   if (image.width === mask.width && image.height === mask.height) return;
   throw new KfdError(
     'ERR_KFD_INVALID_ARGUMENT',

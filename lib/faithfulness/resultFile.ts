@@ -1,7 +1,5 @@
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomically } from '../data/writeFileAtomically.js';
-import { KfdError } from '../errors.js';
 import type { ImageRow } from './imageRow.js';
 import { METHODS } from './methods.js';
 import type { Metric } from './metrics.js';
@@ -29,54 +27,6 @@ export interface EvaluationDocument {
   settings: Omit<EvaluationSettings, 'images'>;
   summary: Summary;
   rows: readonly ImageRow[];
-}
-
-/** Rows that are there already while an evaluation runs: OUT.partial.jsonl, settings first, then one row a line. */
-export class PartialRows {
-  private constructor(
-    private readonly file: string,
-    readonly rows: readonly ImageRow[],
-  ) {}
-
-  /**
-   * Takes up what an interrupted run with the same settings left, else begins anew.
-   *
-   * @param out the result file
-   * @throws KfdError ERR_KFD_FILE_WRITE
-   */
-  static async open(out: string, settings: EvaluationSettings): Promise<PartialRows> {
-    const file = `${out}.partial.jsonl`;
-    const heading = JSON.stringify(settings);
-    const lines = await readFile(file, 'utf8').then(
-      (text) => text.split('\n').slice(0, -1), // the last line may be half a row
-      () => [],
-    );
-    const rows = lines[0] === heading ? lines.slice(1).map((line) => JSON.parse(line) as ImageRow) : [];
-    await writeFileAtomically(file, [heading, ...rows.map((row) => JSON.stringify(row))].join('\n') + '\n');
-    return new PartialRows(file, rows);
-  }
-
-  /** @throws KfdError ERR_KFD_FILE_WRITE */
-  async add(row: ImageRow): Promise<void> {
-    try {
-      await mkdir(path.dirname(this.file), { recursive: true });
-      await appendFile(this.file, `${JSON.stringify(row)}\n`);
-    } catch (cause) {
-      throw new KfdError(
-        'ERR_KFD_FILE_WRITE',
-        `${this.file} cannot be written: ${(cause as Error).message}`,
-        {
-          hint: 'Check that the folder is writable and has space left.',
-          cause,
-        },
-      );
-    }
-  }
-
-  /** The result is written: these rows are no longer needed. */
-  async discard(): Promise<void> {
-    await rm(this.file, { force: true });
-  }
 }
 
 function quote(cell: string): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bootstrapMean } from '../../lib/faithfulness/bootstrap.js';
+import { bootstrapMean, bootstrapRatio } from '../../lib/faithfulness/bootstrap.js';
 import { Random } from '../../lib/faithfulness/random.js';
 
 describe('faithfulness: random numbers', () => {
@@ -67,6 +67,22 @@ describe('faithfulness: bootstrap', () => {
   it('has no spread for one value or one group', () => {
     assert.deepEqual(bootstrapMean([2]), { mean: 2, low: 2, high: 2, count: 1 });
     assert.deepEqual(bootstrapMean([1, 3], { groups: ['a', 'a'] }), { mean: 2, low: 2, high: 2, count: 2 });
+  });
+
+  it('pools numerators and denominators, and leaves draws without any out', () => {
+    const ratio = bootstrapRatio([3, 0, 1], [4, 0, 4], { groups: ['a', 'b', 'c'], seed: 2 });
+    assert.equal(ratio.mean, 0.5);
+    assert.deepEqual([ratio.low, ratio.high, ratio.count], [0.25, 0.75, 3]);
+    assert.deepEqual(
+      bootstrapRatio(
+        values,
+        values.map(() => 1),
+        { seed: 3 },
+      ),
+      bootstrapMean(values, { seed: 3 }),
+    );
+    assert.throws(() => bootstrapRatio([1, 2], [1]), { code: 'ERR_KFD_INVALID_ARGUMENT' });
+    assert.throws(() => bootstrapRatio([0, 0], [0, 0]), { code: 'ERR_KFD_INVALID_ARGUMENT' });
   });
 
   it('refuses nothing, no numbers, and groups of another length', () => {

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { PartialRows } from '../../lib/data/partialRows.js';
 import { MaskPrior, randomMap } from '../../lib/faithfulness/controls.js';
 import { emptyRow, type ImageRow } from '../../lib/faithfulness/imageRow.js';
 import { METHODS, whyNot } from '../../lib/faithfulness/methods.js';
 import { chooseNames, METRIC_GROUPS, metricsOf } from '../../lib/faithfulness/metrics.js';
 import {
   csvOf,
-  PartialRows,
   writeResult,
   type EvaluationDocument,
   type EvaluationSettings,
@@ -173,19 +173,19 @@ describe('faithfulness: result files', () => {
 
   it('takes up an interrupted run, without its last half row, and only with the same settings', async () => {
     const out = path.join(folder, 'deep', 'out.json');
-    const first = await PartialRows.open(out, settings);
+    const first = await PartialRows.open<ImageRow>(out, settings);
     assert.deepEqual(first.rows, []);
     for (const each of rows.slice(0, 2)) await first.add(each);
     const file = `${out}.partial.jsonl`;
     await writeFile(file, (await readFile(file, 'utf8')) + '{"image":"c.p');
-    const again = await PartialRows.open(out, settings);
+    const again = await PartialRows.open<ImageRow>(out, settings);
     assert.deepEqual(
       again.rows.map(({ image }) => image),
       ['a.png', 'b.png'],
     );
     await again.add(rows[2] ?? emptyRow('', undefined, 'ok'));
-    assert.equal((await PartialRows.open(out, settings)).rows.length, 3);
-    const other = await PartialRows.open(out, { ...settings, seed: 1 });
+    assert.equal((await PartialRows.open<ImageRow>(out, settings)).rows.length, 3);
+    const other = await PartialRows.open<ImageRow>(out, { ...settings, seed: 1 });
     assert.deepEqual(other.rows, []);
     await other.discard();
     await assert.rejects(readFile(file), { code: 'ENOENT' });
