@@ -69,7 +69,15 @@ export function readConfigFile(explicit: string | undefined): OptionValues {
 }
 
 /** Options that must be said each time, or whose variable another part reads under the same name. */
-const NEVER_CONFIGURED: ReadonlySet<string> = new Set(['help', 'version', 'config', 'force', 'libtorch']);
+const NEVER_CONFIGURED: ReadonlySet<string> = new Set([
+  'help',
+  'version',
+  'config',
+  'force',
+  'libtorch',
+  'language-model',
+  'question',
+]);
 
 function variableName(option: string): string {
   return `KFD_${option.replaceAll('-', '_').toUpperCase()}`;

@@ -1,11 +1,14 @@
 /**
  * `npm run demo`: the detector on a bundled real photograph and on a forgery of it whose true mask is known, how its
- * scores form block by block, and a report to look at. Run as a program after set-up; `--model FILE` takes another detector.
+ * scores form block by block, a report to look at, and what was found in words. Run as a program after set-up;
+ * `--model FILE` takes another detector, `--explainer FILE` other soft prompts.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMilestones } from '../daam/summary.js';
 import { toKfdError } from '../errors.js';
+import type { Answer } from '../explain/answerDocument.js';
+import { Explainer } from '../explain/explainer.js';
 import { decodeImage } from '../image/decode.js';
 import type { RgbImage } from '../image/rgbImage.js';
 import type { Detection } from '../kfd/detection.js';
@@ -13,10 +16,12 @@ import { Detector } from '../kfd/detector.js';
 import { describeMaturity } from '../kfd/maturity.js';
 import { describeMeasurements } from '../kfd/measurements.js';
 import { packageRoot } from '../native/config.js';
+import { describeCheck, describeClaim, describeVoice, voiceOf } from '../report/answerWords.js';
 import { ReportWriter } from '../report/reportWriter.js';
+import { findLanguageModel } from '../setup/languageModel.js';
 import { exitCodeOf } from './exitCodes.js';
 import { formatFace } from './detectionPrinter.js';
-import { paint, writeError, writeResult } from './output.js';
+import { paint, printable, printableLines, writeError, writeResult } from './output.js';
 
 interface Picture {
   file: string;
@@ -63,10 +68,46 @@ async function showWorth(detector: Detector): Promise<void> {
   );
 }
 
+const QUESTIONS = [
+  'Is this face real or fake?',
+  'Where are the strongest traces?',
+  'Is the left eye manipulated?',
+  'Are you sure? I think it is real.',
+  'Which program made it?',
+];
+
+async function showAnswer(answer: Answer): Promise<void> {
+  await writeResult(`  Q: ${answer.question}\n  A: ${printableLines(answer.text)}`);
+  for (const line of describeCheck(answer)) await writeResult(`     ${printableLines(line)}`);
+  for (const line of answer.claims.flatMap(describeClaim))
+    await writeResult(paint('dim', `     ${printable(line)}`));
+}
+
+/** Asks about the forgery; the language model may be missing, and then the evidence's own sentences answer. */
+async function explain(detection: Detection, explainerFile: string | undefined): Promise<readonly Answer[]> {
+  const [face] = detection.faces;
+  if (face === undefined) return [];
+  await using explainer = await Explainer.load({ explainer: explainerFile, dialogues: 1 });
+  await using dialogue = await explainer.open(face, { detector: detection.model });
+  await writeResult(paint('bold', 'the forgery, explained'));
+  for (const question of QUESTIONS) {
+    const answer = await dialogue.ask(question);
+    if (dialogue.history.length === 1) {
+      await writeResult(`  ${printableLines(describeVoice(voiceOf(answer)))}`);
+      if (answer.models.languageModel !== null)
+        await writeResult(`  language model: ${(await findLanguageModel())?.path ?? ''}`);
+    }
+    await showAnswer(answer);
+  }
+  await writeResult('  more: npx kfd-native explain PHOTO\n');
+  return dialogue.history;
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { model: { type: 'string' }, out: { type: 'string' } } });
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ options: { model: text, explainer: text, out: text } });
   const out = path.resolve(values.out ?? path.join(packageRoot(), 'out', 'demo'));
-  const detector = await Detector.load({ model: values.model });
+  const detector = await Detector.load({ model: values.model, explainer: values.explainer });
   try {
     const report = await ReportWriter.create(out, {
       title: 'kfd-native demo: a photograph and a forgery of it',
@@ -78,11 +119,18 @@ async function main(): Promise<void> {
           pixels: true,
           path: picture.file,
           flow: {},
+          evidence: true,
         });
         const trueMask: RgbImage | undefined =
           picture.mask === undefined ? undefined : await decodeImage(photoPath(picture.mask));
         await showPicture(picture, detection);
-        await report.add(detection, { name: `${picture.file}: ${picture.what}`, trueMask });
+        // The forgery is the picture with a true mask.
+        const answers = trueMask === undefined ? [] : await explain(detection, values.explainer);
+        await report.add(detection, {
+          name: `${picture.file}: ${picture.what}`,
+          trueMask,
+          dialogues: [answers],
+        });
       }
       await showWorth(detector);
       await writeResult(`report with maps, attention flow and the true mask: ${await report.finish()}`);

@@ -76,7 +76,7 @@ async function expand(given: string, recursive: boolean): Promise<Expansion> {
 }
 
 /** One picture from stdin, or as much of it as shows that it is too large. */
-async function readStdin(): Promise<Uint8Array> {
+export async function readStdin(): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {

@@ -22,3 +22,12 @@ export function lanesOption(text: string | undefined): number | undefined {
     `Expected --lanes to be auto or a positive integer but received ${text}.`,
   );
 }
+
+/** @throws KfdError ERR_KFD_USAGE for anything but a whole number from `least` on; an absent option is fine */
+export function checkInteger(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
+  throw new KfdError(
+    'ERR_KFD_USAGE',
+    `Expected --${name} to be a whole number from ${least} on but received ${value}.`,
+  );
+}

@@ -84,7 +84,9 @@ function createCli(args: readonly string[]): Argv {
   const cli = yargs([...args])
     .scriptName('kfd-native')
     .detectLocale(false) // messages are ours, in English, whatever LANG says
-    .usage('$0 <command>\n\nFace forgery detection with maps, and attention flow (DAAM), on libtorch.')
+    .usage(
+      '$0 <command>\n\nFace forgery detection with maps, attention flow (DAAM) and checked explanations, on libtorch.',
+    )
     .command(commands.map((command) => withConfiguration(command, file, args)))
     .option('config', {
       type: 'string',
@@ -100,7 +102,7 @@ function createCli(args: readonly string[]): Argv {
     .wrap(Math.min(110, process.stdout.columns || 110))
     .epilogue(
       'Options come from flags, then KFD_* variables, then kfd.config.json.\n' +
-        'Guides: docs/setup.md, docs/detect.md, docs/daam.md; what an error means: docs/errors.md',
+        'Guides: docs/setup.md, docs/detect.md, docs/explain.md, docs/daam.md; what an error means: docs/errors.md',
     )
     .fail((message: string | null, error: Error | undefined) => {
       if (error !== undefined) throw error;

@@ -30,6 +30,23 @@ export function paint(style: Style, text: string, stream: NodeJS.WriteStream = p
   return hasColor(stream) ? `\u001b[${on}m${text}\u001b[${off}m` : text;
 }
 
+/** Control characters, and marks that turn the direction of writing: a file name with them could rewrite the screen. */
+const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** Text from outside (a file name, a question, a language model) as it may go to a terminal: `\x1b` for an escape. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    const code = character.charCodeAt(0);
+    const hex = code.toString(16);
+    return code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`;
+  });
+}
+
+/** The same for text that may have several lines. */
+export function printableLines(text: string): string {
+  return text.split(/\r?\n/).map(printable).join('\n');
+}
+
 /** Writes one line of results; resolves when the reader keeps up, so that streams stay flat in memory. */
 export async function writeResult(line: string): Promise<void> {
   if (process.stdout.destroyed) return; // the reader has gone; interrupt.ts is stopping the command
@@ -37,6 +54,11 @@ export async function writeResult(line: string): Promise<void> {
   if (!process.stdout.write(`${line}\n`)) {
     await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
   }
+}
+
+/** A part of a line while it comes into being, on a terminal. */
+export function writePart(text: string): void {
+  if (!process.stdout.destroyed) process.stdout.write(text);
 }
 
 /** One JSON document; `pretty` for people and single documents, otherwise one line (JSON lines). */
@@ -56,13 +78,15 @@ export function writeWarning(line: string): void {
 
 /** One line for an input that gave no result; the command goes on. */
 export function writeFailure(message: string): void {
-  writeMessage(`${paint('red', 'failed:', process.stderr)} ${message.replace(/\s*\n\s*/g, ' ')}`);
+  const line = printable(message.replace(/\s*\n\s*/g, ' '));
+  writeMessage(`${paint('red', 'failed:', process.stderr)} ${line}`);
 }
 
 /** `error: ...` and `hint: ...` on stderr; with `json` also an object of schema `kfd.error/1` on stdout. */
 export async function writeError(error: KfdError, json: boolean): Promise<void> {
-  writeMessage(`${paint('red', 'error:', process.stderr)} ${error.message}`);
-  if (error.hint !== undefined) writeMessage(`${paint('cyan', 'hint:', process.stderr)} ${error.hint}`);
+  writeMessage(`${paint('red', 'error:', process.stderr)} ${printableLines(error.message)}`);
+  if (error.hint !== undefined)
+    writeMessage(`${paint('cyan', 'hint:', process.stderr)} ${printableLines(error.hint)}`);
   if (json) await writeJson({ schema: 'kfd.error/1', error: error.toJSON() });
 }
 

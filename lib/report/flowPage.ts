@@ -8,7 +8,7 @@ import { checkFlowDocument } from './flowScale.js';
 import { viewerScript } from './flowScript.js';
 import { FLOW_STYLE } from './flowStyle.js';
 import { BLOCK_PARTS, describeCoefficients, formatNumber } from './flowWords.js';
-import { escapeHtml } from './html.js';
+import { escapeHtml } from './escapeHtml.js';
 
 /** The picture that the network saw, in the network's own size. */
 export interface FlowPicture {

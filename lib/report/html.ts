@@ -1,23 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Detection, FaceDetection } from '../kfd/detection.js';
 import { describeMaturity } from '../kfd/maturity.js';
+import { DIALOGUE_STYLE } from './dialogueSection.js';
+import { escapeHtml } from './escapeHtml.js';
 
 /** The parts of the report page as text. All that comes from outside goes through `escapeHtml`. */
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? '');
-}
-
 const STYLE = `
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; background: Canvas; color: CanvasText; }
 body { max-width: 72rem; margin: 0 auto; padding: 1rem; }
 a:focus-visible, summary:focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
 .skip { position: absolute; left: -100vw; }
@@ -36,7 +26,7 @@ figcaption { max-width: 30rem; font-size: .9rem; }
 .bar img { display: block; width: 100%; height: 1rem; }
 article { border-top: 2px solid; margin-top: 2rem; }
 code { overflow-wrap: anywhere; }
-`;
+${DIALOGUE_STYLE}`;
 
 /** No script, no network, no frame: only the style below (by its hash) and pictures inside the page itself. */
 function contentSecurityPolicy(): string {
@@ -79,6 +69,13 @@ export function regionTable(regions: FaceDetection['regions']): string {
     '<table><caption>Mean of the map in each region, highest first; regions overlap. Which part was edited does not follow from it: see the measured figures</caption><thead><tr><th scope="col">Region</th>' +
     `<th scope="col">Mean of the map</th><th scope="col">Share of the map</th></tr></thead><tbody>${rows.join('')}</tbody></table>`
   );
+}
+
+/** The regions that the rule names (docs/regions.md); empty where it names none. */
+export function namedRegionsSentence({ namedRegions, extent }: FaceDetection): string {
+  if (namedRegions.length === 0) return '';
+  const marked = extent === null ? '' : ` About ${percent(extent)} of the face is marked.`;
+  return `<p>Standing out on the map: ${escapeHtml(namedRegions.join(', '))}.${marked}</p>`;
 }
 
 export function colorBarHtml(source: string): string {

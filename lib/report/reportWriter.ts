@@ -7,13 +7,16 @@ import type { RgbImage } from '../image/rgbImage.js';
 import type { Detection } from '../kfd/detection.js';
 import { temporaryName } from '../setup/files.js';
 import type { AttentionFlow } from '../daam/attentionFlow.js';
+import type { Answer } from '../explain/answerDocument.js';
 import { colorBar } from './colorMap.js';
+import { dialogueSection } from './dialogueSection.js';
+import { escapeHtml } from './escapeHtml.js';
 import {
   colorBarHtml,
-  escapeHtml,
   figureHtml,
   PAGE_END,
   pageHead,
+  namedRegionsSentence,
   regionTable,
   summaryRow,
   verdictSentence,
@@ -39,6 +42,8 @@ export interface ReportEntry {
   name?: string | undefined;
   /** What was really forged, white, in pixels of the photograph; shown beside the map. */
   trueMask?: RgbImage | undefined;
+  /** What was asked about each face, in the order of `faces`. */
+  dialogues?: readonly (readonly Answer[])[] | undefined;
 }
 
 /** A page under construction; the body of its articles waits in a file so that memory stays flat. */
@@ -66,7 +71,8 @@ async function isReplaceable(folder: string): Promise<boolean> {
  */
 export class ReportWriter {
   private readonly pages: Page[] = [];
-  private readonly files: string[] = [];
+  /** Names of the files beside the pages, in the order of the inputs. */
+  readonly files: string[] = [];
   private count = 0;
   private model: Detection['model'] | undefined;
 
@@ -111,7 +117,9 @@ export class ReportWriter {
       const pictures = map === undefined ? [] : await facePictures(face, map, index + 1, entry.trueMask);
       faces.push(
         `<h3>Face ${index + 1}: ${escapeHtml(verdictSentence(face))}</h3>` +
-          `<div class="pictures">${await this.figures(pictures, stem)}</div>${regionTable(face.regions)}` +
+          `<div class="pictures">${await this.figures(pictures, stem)}</div>` +
+          `${namedRegionsSentence(face)}${regionTable(face.regions)}` +
+          dialogueSection(entry.dialogues?.[index] ?? [], index + 1) +
           (await this.flowLink(detection.flows[index], `${stem}-face${index + 1}-flow`)),
       );
     }

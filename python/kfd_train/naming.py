@@ -49,9 +49,18 @@ class RegionNamer:
         missing = {WHOLE, CENTER} - set(polygons)
         if missing:
             raise ValueError(f"expected polygons that include {WHOLE!r} and {CENTER!r}, got {list(polygons)}")
-        self.rule = rule
-        self.masks = {name: rasterize_polygon(polygon) for name, polygon in polygons.items()}
-        self.parts = [name for name in polygons if name not in (WHOLE, CENTER)]
+        self._take({name: rasterize_polygon(polygon) for name, polygon in polygons.items()}, rule)
+
+    def _take(self, masks: dict[str, np.ndarray], rule: NamingRule) -> None:
+        self.rule, self.masks = rule, masks
+        self.parts = [name for name in masks if name not in (WHOLE, CENTER)]
+
+    @classmethod
+    def of_masks(cls, masks: dict[str, np.ndarray], rule: NamingRule) -> "RegionNamer":
+        """From regions that are drawn already, boolean (224,224) each."""
+        namer = cls.__new__(cls)
+        namer._take(masks, rule)
+        return namer
 
     def under(self, rule: NamingRule) -> "RegionNamer":
         """The same regions under another rule, without drawing them again."""

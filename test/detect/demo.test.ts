@@ -30,8 +30,21 @@ describe('detect: demo and bench', function () {
     assert.match(stdout, /network \d+ ms/);
     assert.equal([...stdout.matchAll(/how the score forms: .*half of the mass by block/g)].length, 2);
     assert.ok(stdout.includes(path.join(out, 'report.html')));
+    assert.match(
+      stdout,
+      /the forgery, explained\n {2}Answers (by .*\n {2}language model: \/|are made from the numbers)/,
+    );
+    const said = [...stdout.matchAll(/^ {2}Q: .*\n {2}A: (.+)/gm)].map(([, answer]) => answer ?? '');
+    assert.equal(said.length, 5);
+    assert.match(said[0] ?? '', /forgery score is \d+%/);
+    assert.ok(
+      [...stdout.matchAll(/^ {5}supported +(verdict|score|region)/gm)].length >= 3,
+      'claims with their numbers',
+    );
+    assert.ok(!/^ {5}contradicted/m.test(stdout));
     const html = await readFile(path.join(out, 'report.html'), 'utf8');
     assert.equal([...html.matchAll(/<figcaption>True mask/g)].length, 1);
+    assert.equal([...html.matchAll(/<section class="dialogue"/g)].length, 1);
     assert.ok((await readdir(out)).includes('0002-astronaut-forged-face1-flow.html'));
     assert.ok((await readdir(out)).includes('0002-astronaut-forged-face1-true-mask.png'));
   });

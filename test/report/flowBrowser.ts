@@ -51,6 +51,13 @@ export class PageTester {
   async open(document: FlowDocument, options: BrowserContextOptions = {}): Promise<OpenPage> {
     const file = path.join(this.folder, 'flow.html');
     await writeFile(file, flowPage(document, await samplePicture(document)));
+    const opened = await this.openFile(file, options);
+    await opened.page.waitForSelector('html[data-ready]', { timeout: 30_000 });
+    return opened;
+  }
+
+  /** Opens any page from a file, without a network. */
+  async openFile(file: string, options: BrowserContextOptions = {}): Promise<OpenPage> {
     const context = await this.browser.newContext({ offline: true, ...options });
     const page = await context.newPage();
     const requests: string[] = [];
@@ -62,7 +69,6 @@ export class PageTester {
     });
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     await page.goto(pathToFileURL(file).href);
-    await page.waitForSelector('html[data-ready]', { timeout: 30_000 });
     return { page, requests };
   }
 

@@ -164,6 +164,7 @@ describe('report: folder', () => {
     assert.ok(!/<script|style="|url\(|@import/i.test(html));
     assert.match(html, /Content-Security-Policy" content="default-src 'none'; img-src data:/);
     assert.match(html, /FAKE: forgery score 0\.970, at or above the threshold 0\.5/);
+    assert.match(html, /Standing out on the map: nose\. About 10\.0 % of the face is marked\./);
     assert.match(html, /Demonstration weights/);
     assert.match(html, new RegExp('ab'.repeat(32)));
     assert.match(html, /no face found, so no score/i);

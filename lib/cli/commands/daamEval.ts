@@ -1,4 +1,5 @@
 import type { Argv } from 'yargs';
+import type { PartialRows } from '../../data/partialRows.js';
 import { KfdError } from '../../errors.js';
 import type { FlowTarget } from '../../daam/target.js';
 import type { Evaluation } from '../../faithfulness/evaluation.js';
@@ -13,12 +14,12 @@ import {
   metricsOf,
   type MetricGroup,
 } from '../../faithfulness/metrics.js';
-import type { EvaluationDocument, EvaluationSettings, PartialRows } from '../../faithfulness/resultFile.js';
+import type { EvaluationDocument, EvaluationSettings } from '../../faithfulness/resultFile.js';
 import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
-import { addMachineOptions, lanesOption } from '../machineOptions.js';
+import { addMachineOptions, checkInteger, lanesOption } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
 import { startProgress } from '../progress.js';
 
@@ -110,14 +111,6 @@ interface Plan {
 
 const split = (text: string): string[] => text.split(',').map((name) => name.trim());
 
-function checkInteger(name: string, value: number | undefined, least: number): void {
-  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
-  throw new KfdError(
-    'ERR_KFD_USAGE',
-    `Expected --${name} to be a whole number from ${least} on but received ${value}.`,
-  );
-}
-
 function planOf(args: EvaluationArguments): Plan {
   checkInteger('limit', args.limit, 1);
   checkInteger('seed', args.seed, 0);
@@ -139,7 +132,7 @@ function planOf(args: EvaluationArguments): Plan {
 async function collectRows(
   evaluation: Evaluation,
   images: readonly EvaluationImage[],
-  partial: PartialRows | undefined,
+  partial: PartialRows<ImageRow> | undefined,
   quiet: boolean,
 ): Promise<ImageRow[]> {
   const found = new Map(partial?.rows.map((row) => [row.image, row]));
@@ -207,7 +200,8 @@ async function evaluateFolder(args: EvaluationArguments, plan: Plan): Promise<Ev
   const { Engine } = await import('../../native/engine.js');
   const { Evaluation } = await import('../../faithfulness/evaluation.js');
   const { summarise } = await import('../../faithfulness/summary.js');
-  const { PartialRows, writeResult } = await import('../../faithfulness/resultFile.js');
+  const { PartialRows } = await import('../../data/partialRows.js');
+  const { writeResult } = await import('../../faithfulness/resultFile.js');
   await using engine = await Engine.create({
     lanes: lanesOption(args.lanes) ?? 'auto',
     ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
@@ -227,7 +221,12 @@ async function evaluateFolder(args: EvaluationArguments, plan: Plan): Promise<Ev
   };
   const names = images.map(({ name }) => name);
   const partial =
-    args.out === undefined ? undefined : await PartialRows.open(args.out, { ...settings, images: names });
+    args.out === undefined
+      ? undefined
+      : await PartialRows.open<ImageRow>(args.out, {
+          ...settings,
+          images: names,
+        } satisfies EvaluationSettings);
   const rows = await collectRows(evaluation, images, partial, args.quiet);
   const summary = summarise(rows, evaluation.methods, metricsOf(plan.metrics), { seed, draws: DRAWS });
   const document: EvaluationDocument = { schema: 'kfd.daam-eval/1', settings, summary, rows };

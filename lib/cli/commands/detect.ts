@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { KfdError } from '../../errors.js';
+import type { Explainer } from '../../explain/explainer.js';
 import type { Detector } from '../../kfd/detector.js';
 import type { Detection } from '../../kfd/detection.js';
 import type { DetectInput } from '../../kfd/stream.js';
@@ -7,6 +8,8 @@ import type { ReportWriter } from '../../report/reportWriter.js';
 import { defineCommand } from '../command.js';
 import { collectInputs, restoreDashes } from '../detectInputs.js';
 import { createPrinter, reportFailure, type OutputFormat } from '../detectionPrinter.js';
+import { explainDetections } from '../explain/explainDetections.js';
+import { addExplainerOptions, detectorExplainer } from '../explain/explainerOptions.js';
 import { EXIT } from '../exitCodes.js';
 import { addMachineOptions, lanesOption } from '../machineOptions.js';
 import { interruptSignal } from '../interrupt.js';
@@ -16,51 +19,64 @@ import { startProgress } from '../progress.js';
 const FACE_CHOICES = ['largest', 'all', 'whole'] as const;
 
 function options(cli: Argv) {
-  return addMachineOptions(
-    cli
-      .positional('inputs', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'Image files, folders of images, or - for one image on stdin',
-      })
-      .option('files-from', {
-        type: 'string',
-        nargs: 1, // otherwise yargs does not take the lone - for a value
-        describe: 'Read paths from this file, one a line; - reads stdin',
-      })
-      .option('null', {
-        alias: '0',
-        type: 'boolean',
-        default: false,
-        describe: 'Paths of --files-from end with NUL',
-      })
-      .option('recursive', { alias: 'r', type: 'boolean', default: false, describe: 'Search subfolders too' })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'One object for one input, an array for several',
-      })
-      .option('jsonl', { type: 'boolean', default: false, describe: 'One object a line, as results come' })
-      .option('faces', {
-        choices: FACE_CHOICES,
-        default: 'largest' as const,
-        describe: 'Which faces to judge; whole = the image is the face crop',
-      })
-      .option('threshold', {
-        type: 'number',
-        describe: 'Fake from this score on, 0 to 1; default: the model says',
-      })
-      .option('model', {
-        type: 'string',
-        describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
-      })
-      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
-      .option('trust-model', {
-        type: 'boolean',
-        default: false,
-        describe: 'Load --model without a manifest (it is a program)',
-      }),
+  return addExplainerOptions(
+    addMachineOptions(
+      cli
+
+        .positional('inputs', {
+          type: 'string',
+          array: true,
+          default: [] as string[],
+          describe: 'Image files, folders of images, or - for one image on stdin',
+        })
+        .option('files-from', {
+          type: 'string',
+          nargs: 1, // otherwise yargs does not take the lone - for a value
+          describe: 'Read paths from this file, one a line; - reads stdin',
+        })
+        .option('null', {
+          alias: '0',
+          type: 'boolean',
+          default: false,
+          describe: 'Paths of --files-from end with NUL',
+        })
+        .option('recursive', {
+          alias: 'r',
+          type: 'boolean',
+          default: false,
+          describe: 'Search subfolders too',
+        })
+        .option('json', {
+          type: 'boolean',
+          default: false,
+          describe: 'One object for one input, an array for several',
+        })
+        .option('jsonl', { type: 'boolean', default: false, describe: 'One object a line, as results come' })
+        .option('faces', {
+          choices: FACE_CHOICES,
+          default: 'largest' as const,
+          describe: 'Which faces to judge; whole = the image is the face crop',
+        })
+        .option('threshold', {
+          type: 'number',
+          describe: 'Fake from this score on, 0 to 1; default: the model says',
+        })
+        .option('model', {
+          type: 'string',
+          describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
+        })
+        .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
+        .option('trust-model', {
+          type: 'boolean',
+          default: false,
+          describe: 'Load --model without a manifest (it is a program)',
+        })
+        .option('explain', {
+          type: 'boolean',
+          default: false,
+          describe: 'Also say in words what was found, checked against the numbers (docs/explain.md)',
+        }),
+    ),
   )
     .option('concurrency', {
       type: 'number',
@@ -87,6 +103,7 @@ function options(cli: Argv) {
       describe: 'No progress bar and no summary',
     })
     .example('$0 detect photo.jpg --report out', 'verdict, map and a page to look at')
+    .example('$0 detect photo.jpg --explain', 'and what was found, in words')
     .example('$0 detect -r photos --jsonl > results.jsonl', 'a folder, one JSON object a line')
     .example(
       'find . -name "*.png" -print0 | $0 detect --files-from - -0 --jsonl',
@@ -107,7 +124,24 @@ async function loadDetector(args: DetectArguments): Promise<Detector> {
     lanes: lanesOption(args.lanes),
     threadsPerLane: args.threadsPerLane,
     threshold: args.threshold,
+    explainer: args.explain ? detectorExplainer(args) : false,
   });
+}
+
+/** Undefined without --explain. */
+async function loadExplainer(args: DetectArguments): Promise<Explainer | undefined> {
+  if (!args.explain) return undefined;
+  const { Explainer } = await import('../../explain/explainer.js');
+  const { explainer, languageModel, conditioning } = args;
+  return Explainer.load({ explainer, model: languageModel, conditioning, dialogues: 1 });
+}
+
+/** What the run works with. */
+interface Job {
+  args: DetectArguments;
+  detector: Detector;
+  explainer: Explainer | undefined;
+  report: ReportWriter | undefined;
 }
 
 interface Outcome {
@@ -117,19 +151,19 @@ interface Outcome {
   faces: number;
 }
 
-/** Prints, reports and counts detections as they come. */
+/** Explains, prints, reports and counts detections as they come. */
 async function consume(
   detections: AsyncIterable<Detection>,
   total: number | undefined,
-  args: DetectArguments,
-  report: ReportWriter | undefined,
+  { args, explainer, report }: Job,
 ): Promise<Outcome> {
   const format: OutputFormat = args.json ? 'json' : args.jsonl ? 'jsonl' : 'text';
   const printer = createPrinter(format);
   const progress = startProgress({ label: 'detect', total, unit: 'files', quiet: args.quiet });
   const outcome: Outcome = { count: 0, failed: 0, fakes: 0, faces: 0 };
   try {
-    for await (const detection of detections) {
+    for await (const explained of explainDetections(detections, explainer, interruptSignal)) {
+      const { detection, answers } = explained;
       outcome.count += 1;
       outcome.faces += detection.faces.length;
       outcome.fakes += detection.faces.filter(({ verdict }) => verdict === 'fake').length;
@@ -137,8 +171,8 @@ async function consume(
         outcome.failed += 1;
         reportFailure(detection);
       }
-      await printer.print(detection);
-      await report?.add(detection);
+      await printer.print(explained);
+      await report?.add(detection, { dialogues: answers });
       progress.update(outcome.count);
     }
   } finally {
@@ -174,21 +208,23 @@ async function* once<T>(value: Promise<T>): AsyncGenerator<T> {
   yield await value;
 }
 
-async function detectTensorFile(detector: Detector, file: string, args: DetectArguments): Promise<Outcome> {
+async function detectTensorFile(job: Job, file: string): Promise<Outcome> {
+  const { args, detector } = job;
   const { readNpzArray, writeNpz } = await import('../../data/npz.js');
   const tensor = await readNpzArray(file, 'input');
   if (args.dump !== undefined)
     await writeNpz(args.dump, await detector.dump(tensor, { signal: interruptSignal }));
-  const flow = args.flow ? {} : undefined;
-  const detection = detector.detectTensor(tensor, { path: file, signal: interruptSignal, flow });
-  return consume(once(detection), 1, args, undefined);
+  const detection = detector.detectTensor(tensor, {
+    path: file,
+    signal: interruptSignal,
+    flow: args.flow ? {} : undefined,
+    evidence: args.explain,
+  });
+  return consume(once(detection), 1, job);
 }
 
-async function detectFiles(
-  detector: Detector,
-  args: DetectArguments,
-  report: ReportWriter | undefined,
-): Promise<Outcome> {
+async function detectFiles(job: Job): Promise<Outcome> {
+  const { args, detector, report } = job;
   const { inputs, total } = await collectInputs({
     paths: args.inputs,
     filesFrom: args.filesFrom,
@@ -200,11 +236,12 @@ async function detectFiles(
     signal: interruptSignal,
     pixels: report !== undefined,
     flow: args.flow ? {} : undefined,
+    evidence: args.explain,
     concurrency: args.concurrency,
   };
-  if (args.dump === undefined) return consume(detector.detectAll(inputs, detectOptions), total, args, report);
+  if (args.dump === undefined) return consume(detector.detectAll(inputs, detectOptions), total, job);
   const input = await onlyInput(inputs, total);
-  const outcome = await consume(detector.detectAll([input], detectOptions), total, args, report);
+  const outcome = await consume(detector.detectAll([input], detectOptions), total, job);
   if (outcome.failed === 0) await writeDump(detector, input, args, args.dump);
   return outcome;
 }
@@ -233,18 +270,20 @@ async function handler(parsed: DetectArguments): Promise<void> {
   checkArguments(args);
   const started = performance.now();
   const detector = await loadDetector(args);
+  let explainer: Explainer | undefined;
   let report: ReportWriter | undefined;
   try {
+    explainer = await loadExplainer(args);
     if (args.report !== undefined) {
       const { ReportWriter } = await import('../../report/reportWriter.js');
       const { describeMeasurements } = await import('../../kfd/measurements.js');
       const notes = describeMeasurements(detector.info().metrics);
       report = await ReportWriter.create(args.report, { notes });
     }
-    const outcome =
-      args.inputTensor === undefined
-        ? await detectFiles(detector, args, report)
-        : await detectTensorFile(detector, args.inputTensor, args);
+    const job: Job = { args, detector, explainer, report };
+    const outcome = await (args.inputTensor === undefined
+      ? detectFiles(job)
+      : detectTensorFile(job, args.inputTensor));
     if (outcome.count === 0) {
       throw new KfdError('ERR_KFD_NO_INPUT', 'The list of files is empty.', {
         hint: 'Give paths, one a line.',
@@ -266,6 +305,7 @@ async function handler(parsed: DetectArguments): Promise<void> {
     }
   } finally {
     await report?.discard();
+    await explainer?.dispose();
     await detector.dispose();
   }
 }

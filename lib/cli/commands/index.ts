@@ -5,6 +5,8 @@ import { daamBankCommand } from './daamBank.js';
 import { daamEvalCommand } from './daamEval.js';
 import { detectCommand } from './detect.js';
 import { doctorCommand } from './doctor.js';
+import { explainCommand } from './explain.js';
+import { explainEvalCommand } from './explainEval.js';
 import { modelCommand } from './model.js';
 import { setupCommand } from './setup.js';
 
@@ -16,6 +18,8 @@ export const commands: readonly Command[] = [
   daamCommand,
   daamBankCommand,
   daamEvalCommand,
+  explainCommand,
+  explainEvalCommand,
   benchCommand,
   modelCommand,
 ];
