@@ -42,7 +42,7 @@ SPLITS = ("train", "calibration")
 KINDS = {"real": 0.1, "self-blend": 0.42, "swap-alpha": 0.1, "swap-poisson": 0.06, "splice": 0.14, "poisson-part": 0.06, "inpaint": 0.05, "liquify": 0.03, "smooth": 0.04}
 WHOLE_SHARE = 0.35  # of the self-blends
 # How often each outcome is drawn for training: no region (real, fake), whole, center, one, two, three parts.
-OUTCOMES = {"real": 0.2, "unnamed": 0.08, "whole": 0.11, "center": 0.11, "1": 0.18, "2": 0.16, "3": 0.16}
+OUTCOMES = {"real": 0.16, "unnamed": 0.12, "whole": 0.11, "center": 0.11, "1": 0.18, "2": 0.16, "3": 0.16}
 
 
 def draw_picture(faces: list[Face], template: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict]:

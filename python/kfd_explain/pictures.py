@@ -42,19 +42,14 @@ def draw_regions(rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def draw_evidence(rng: np.random.Generator, threshold: float) -> Evidence:
-    """55 % fakes; scores over the whole range, extents as region sets of that size have them."""
+    """55 % fakes; scores over the whole range. Extents vary widely, so that they do not tell whether and which regions are named."""
     if rng.random() >= 0.55:
         score = threshold * rng.random() ** 0.7 * 0.999
-        return Evidence(score=score, threshold=threshold, named=(), extent=min(1.0, abs(rng.normal(0, 0.12))))
+        return Evidence(score=score, threshold=threshold, named=(), extent=float(rng.uniform(0, 0.9) ** 2))
     score = threshold + (1 - threshold) * (1 - rng.random() ** 1.5)
     named = draw_regions(rng)
-    if named == ("full face",):
-        extent = rng.uniform(0.6, 1)
-    elif named == ("center face",):
-        extent = rng.uniform(0.25, 0.6)
-    else:
-        extent = rng.uniform(0.02, 0.15) + rng.uniform(0.03, 0.12) * len(named)
-    return Evidence(score=score, threshold=threshold, named=named, extent=extent)
+    least = 0.6 if named == ("full face",) else 0.25 if named == ("center face",) else 0.02 + 0.04 * len(named)
+    return Evidence(score=score, threshold=threshold, named=named, extent=float(rng.uniform(least, 1.0 if least == 0.6 else 0.9)))
 
 
 class DrawnPictures:

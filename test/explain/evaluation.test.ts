@@ -37,7 +37,7 @@ function examined(image: string, score: number, named: string[], masks: string[]
     facts: {
       ...{ image, group: null, status: 'ok' as const, error: null },
       evidence: evidenceOfFace(face),
-      maskRegions: masks,
+      maskParts: masks,
     },
   };
 }
@@ -50,7 +50,7 @@ const NO_FACE: ExaminedImage = {
     status: 'no-face',
     error: null,
     evidence: null,
-    maskRegions: null,
+    maskParts: null,
   },
 };
 

@@ -46,8 +46,8 @@ describe('explain evaluation: explain-eval', function () {
       images.map(({ image, status }) => `${image} ${status}`),
       ['astronaut.jpg ok', 'forged.jpg ok'],
     );
-    assert.equal(images[0]?.maskRegions, null);
-    assert.ok((images[1]?.maskRegions ?? []).length > 0, 'the inner face was replaced');
+    assert.equal(images[0]?.maskParts, null);
+    assert.ok((images[1]?.maskParts ?? []).length > 0, 'the inner face was replaced');
     assert.equal(rows.length, 2);
     const texts = textsOf(rows);
     assert.equal(texts.length, 2 * SCRIPT_LENGTH);

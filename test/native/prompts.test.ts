@@ -82,7 +82,8 @@ describe('an explainer’s prompts beside a detector', () => {
   });
 
   it('changes nothing of a detector without a prompts file', async () => {
-    const { promptsPath: _, ...plain } = options;
+    const plain: NativeModelOptions = { ...options };
+    delete plain.promptsPath;
     const model = await engine.load(modelOf(reference, 'detector'), plain);
     assert.deepEqual([model.info.promptTokens, model.info.promptWidth], [0, 0]);
     const { arrays } = await model.run({ tensor, intermediates: true });
@@ -117,7 +118,7 @@ describe('an explainer’s prompts beside a detector', () => {
   it('refuses a file that is not there, no archive, or given for another kind of model', async () => {
     const detector = modelOf(reference, 'detector');
     const load = (change: object): Promise<EngineModel> =>
-      engine.load(detector, { ...options, ...change } as NativeModelOptions);
+      engine.load(detector, { ...options, ...change });
     await assert.rejects(load({ promptsPath: '/nowhere/prompts.pt' }), { code: 'ERR_KFD_MODEL_LOAD' });
     await assert.rejects(load({ promptsPath: detector.replace('detector.pt', 'index.txt') }), {
       code: 'ERR_KFD_MODEL_LOAD',

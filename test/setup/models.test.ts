@@ -69,7 +69,7 @@ describe('model manifests', () => {
     assert.equal(byModel.manifestPath, manifestFile);
     assert.deepEqual(byModel.vit?.taps, [5, 8, 11]);
     assert.deepEqual(byModel.face?.regions?.['nose']?.[1], [1, 0]);
-    assert.deepEqual(byModel.face?.naming, VALID.face.naming);
+    assert.deepEqual(byModel.face.naming, VALID.face.naming);
     await verifyModel(byModel);
   });
 
