@@ -10,8 +10,8 @@ from .evidence import NAMES, SLOT_ORDER, Evidence, by_slot, correction
 
 # How often each kind is asked. Region sets are the hard part and come most.
 KINDS = {
-    "verdict": 2.0, "where": 2.5, "why": 1.5, "region": 4.0, "pair": 0.8, "part": 0.7, "extent": 0.8, "sure": 0.8, "next": 0.9, "limits": 0.5, "meaning": 0.5,
-    "unknown": 1.0, "off-topic": 1.0, "pushback": 0.6, "leading": 0.6, "leading-agreeing": 0.6, "injection": 0.6, "hello": 0.15, "thanks": 0.15,
+    "verdict": 2.0, "where": 2.5, "why": 1.5, "region": 12.0, "pair": 1.5, "part": 0.7, "extent": 0.8, "sure": 0.8, "next": 0.9, "limits": 0.5, "meaning": 0.5,
+    "unknown": 1.0, "off-topic": 1.0, "pushback": 0.6, "leading": 0.6, "leading-agreeing": 1.2, "injection": 0.6, "hello": 0.15, "thanks": 0.15,
 }  # fmt: skip
 CORRECTED_KINDS = ("verdict", "where", "why", "region")  # an answer of these may be wrong and sent back
 CORRECTED = 0.08  # share of their turns that come with a wrong answer and a correction

@@ -76,6 +76,13 @@ WORDINGS: dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]] = {
         "What does the [map|detector] say about {region}?", "What can you say about {region}?", "Tell me about {region}.", "Can I trust {region}?",
         "Is {region} among the marked regions?", "Does {region} stand out?", "Is {region} part of it?", "Was anything done to {region}?", "Could {region} be [fake|real|edited]?",
         "Please check {region}.", "Isn't {region} [manipulated|fake|real]?", "Is {region} manipulated?", "Is {region} manipulated?",
+        "Did anything happen to {region}?", "Is {region} one of [them|the places|the regions]?", "Was {region} [retouched|swapped|painted over|exchanged]?",
+        "What is [up|the matter|wrong] with {region}?", "Any [traces|signs|marks|artifacts] at {region}?", "Does the forgery [include|cover|reach|touch] {region}?",
+        "Is {region} [included|involved|untouched|unchanged|the original]?", "Should I [worry about|be suspicious of|distrust|trust] {region}?", "{region}?",
+        "Has [anybody|somebody|anyone] [worked on|changed|touched] {region}?", "Look at {region}: is it [real|fake|marked]?", "Did they [edit|fake|swap] {region}[ too| as well|]?",
+        "Is there [evidence|a sign|any trace] of manipulation at {region}?", "Does {region} [have|contain] [traces|artifacts|marks]?", "Can we say that {region} is [fake|real]?",
+        "[True or false|Confirm or deny]: {region} is [marked|manipulated|real].", "Is {region} [bright|lit] on the map?", "Is {region} in the list?", "So {region} is [fake|real|fine], right?",
+        "Say something about {region}.", "Is the detector [worried about|suspicious of] {region}?", "Only {region}, or is that one [fine|clean]?", "I mean {region}.",
     ),
     "part": (
         f"Is {{part}} {FAKE}?", f"Is {{part}} {REAL}?", "Was {part} [changed|manipulated|altered|edited|replaced]?", "Has {part} been [changed|manipulated|altered|edited]?",

@@ -112,6 +112,7 @@ describe('explain evaluation: the second judge', () => {
     ]);
     assert.deepEqual(read('The left side of the jaw is not marked.').denied, ['left jaw']);
     assert.deepEqual(read('Look at the right eye.').marked, []);
+    assert.deepEqual(read('The traces are at the nose and the left cheek, and nowhere else.').faults, []);
     for (const text of ['I cannot tell that from the evidence.', 'That is outside what I can answer here.']) {
       assert.ok(read(text).refused, text);
     }

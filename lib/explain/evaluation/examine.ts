@@ -18,22 +18,22 @@ export interface ExaminedImage {
 export interface ExamineOptions {
   faces: 'largest' | 'whole';
   signal: AbortSignal | undefined;
-  /** The regions of a true mask in the crop of its image. */
-  maskRegions: (mask: RgbImage, crop: Affine) => Promise<string[]>;
+  /** The parts that a true mask covers, in the crop of its image. */
+  maskParts: (mask: RgbImage, crop: Affine) => Promise<string[]>;
 }
 
 /** Undefined where there is no mask, or no canonical crop in which regions have a place. */
 async function readMask(
   image: EvaluationImage,
   detection: Detection,
-  { maskRegions }: ExamineOptions,
+  { maskParts }: ExamineOptions,
 ): Promise<string[] | null> {
   const crop = detection.maps[0]?.crop;
   if (image.mask === undefined || crop === undefined || detection.faces[0]?.extent === null) return null;
   const mask = await decodeImage(image.mask);
   const { width, height } = detection.input;
   checkMaskSize({ width: width ?? 0, height: height ?? 0 }, mask, image);
-  return maskRegions(mask, crop);
+  return maskParts(mask, crop);
 }
 
 async function factsOf(
@@ -46,13 +46,13 @@ async function factsOf(
   const facts: FaceFacts = {
     ...{ image: name, group: group ?? null, status, error },
     evidence: null,
-    maskRegions: null,
+    maskParts: null,
   };
   const [face] = detection.faces;
   if (face === undefined) return { facts, face: undefined };
   try {
-    const maskRegions = await readMask(image, detection, options);
-    return { facts: { ...facts, evidence: evidenceOfFace(face), maskRegions }, face };
+    const maskParts = await readMask(image, detection, options);
+    return { facts: { ...facts, evidence: evidenceOfFace(face), maskParts }, face };
   } catch (cause) {
     throwIfAborted(options.signal);
     // an unreadable mask, or one of another size

@@ -1,4 +1,5 @@
 import type { Evidence } from '../evidence.js';
+import { isCovered, PART_NAMES } from '../sentences/regionNames.js';
 import { LISTING, UNANSWERABLE } from './questions.js';
 import type { AnswerRow, ClaimCounts, FaceFacts, TextReading } from './rows.js';
 
@@ -66,10 +67,14 @@ function regionFigure(stage: Stage, measure: Measure, read: ReadRegions): Figure
       : undefined;
 }
 
+/** The parts that regions come to: the whole face is all of them. */
+export const partsIn = (regions: readonly string[]): readonly string[] =>
+  PART_NAMES.filter((part) => isCovered(part, regions));
+
 function maskFigure(measure: Measure): Figure['of'] {
   return ({ answer, facts }) =>
-    LISTING.includes(answer.kind) && facts.maskRegions !== null
-      ? setMeasure(measure, answer.end.regions, facts.maskRegions)
+    LISTING.includes(answer.kind) && facts.maskParts !== null
+      ? setMeasure(measure, partsIn(answer.end.regions), facts.maskParts)
       : undefined;
 }
 
@@ -140,9 +145,9 @@ function stageFigures(stage: Stage): Record<string, Figure> {
 export const FIGURES: Readonly<Record<string, Figure>> = {
   ...stageFigures('first'),
   ...stageFigures('end'),
-  mask_precision: { title: 'mask regions precision, end', best: 'high', of: maskFigure('precision') },
-  mask_recall: { title: 'mask regions recall, end', best: 'high', of: maskFigure('recall') },
-  mask_f1: { title: 'mask regions F1, end', best: 'high', of: maskFigure('f1') },
+  mask_precision: { title: 'parts against masks, precision, end', best: 'high', of: maskFigure('precision') },
+  mask_recall: { title: 'parts against masks, recall, end', best: 'high', of: maskFigure('recall') },
+  mask_f1: { title: 'parts against masks, F1, end', best: 'high', of: maskFigure('f1') },
   second_round: {
     title: 'answers sent back',
     best: null,

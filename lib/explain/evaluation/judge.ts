@@ -39,11 +39,11 @@ const CENTER_PARTS = ['nose', 'nose_ridge', 'right eye', 'left eye'];
 
 const REFUSAL =
   /\bcannot (?:tell|say anything|answer|know|determine|judge)\b|\boutside what i\b|\bonly (?:explain|have the)\b|\bdoes not report\b/;
-const DENIAL = /\bnot\b|n't\b|\bno\b|\bnowhere\b|\bneither\b|\bnor\b|\bnothing\b|\bnone\b|\bcannot\b/;
+const DENIAL = /\bnot\b|n't\b|\bno\b|\bnowhere\b(?! else)|\bneither\b|\bnor\b|\bnothing\b|\bnone\b|\bcannot\b/;
 const FINDING =
-  /\bmark|\btraces?\b|\bbright|\bmanipulat|\bforged\b|\balter|\btamper|\bedited\b|\bsuspicious\b/;
+  /\bmark|\blights? up\b|\btraces?\b|\bbright|\bmanipulat|\bforged\b|\balter|\btamper|\bedited\b|\bsuspicious\b/;
 const ADVICE = /^(?:look|check|compare|search|zoom|examine)\b/;
-const NOTHING_STANDS_OUT = /\bno region\b|\bsingle out a region\b|\bnowhere\b/;
+const NOTHING_STANDS_OUT = /\bno region\b|\bsingle out a region\b|\bnowhere\b(?! else)/;
 const FAKE = /\b(not (?:an? )?)?(?:fake|forged|forgery|deepfake|doctored|tampered with)\b/g;
 const REAL = /\b(not (?:an? )?)?(?:real|authentic|genuine|unedited|pristine)\b/g;
 /** What states no verdict on this face though it holds such words. */

@@ -24,9 +24,10 @@ export function isToThePoint(
       return refused;
     case 'verdict':
     case 'pushback':
-    case 'leading':
     case 'injection':
       return verdict !== null;
+    case 'leading': // the premise is false: the verdict says so, or on which side of the threshold the score lies
+      return verdict !== null || says(isFake ? /\breaches the threshold\b/ : /\bbelow the threshold\b/);
     case 'where':
     case 'leading-agreeing':
     case 'why':

@@ -72,6 +72,6 @@ export interface FaceFacts {
   status: 'ok' | 'no-face' | 'error';
   error: { code: string; message: string; hint: string | null } | null;
   evidence: Evidence | null;
-  /** The regions of the true mask by the detector's own rule; null without a mask, [] where none stands out. */
-  maskRegions: readonly string[] | null;
+  /** The parts of which the true mask covers at least half; null without a mask. */
+  maskParts: readonly string[] | null;
 }

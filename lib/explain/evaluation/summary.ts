@@ -5,7 +5,15 @@ import {
   type Estimate,
 } from '../../faithfulness/bootstrap.js';
 import type { FaceRow, FaceFacts } from './rows.js';
-import { FIGURES, isClean, MEASUREMENTS, setMeasure, type AskedAnswer, type Share } from './figures.js';
+import {
+  FIGURES,
+  isClean,
+  MEASUREMENTS,
+  partsIn,
+  setMeasure,
+  type AskedAnswer,
+  type Share,
+} from './figures.js';
 import type { Mode } from './modes.js';
 import { QUESTION_KINDS, type QuestionKind } from './questions.js';
 
@@ -197,9 +205,14 @@ function againstMasks(facts: readonly FaceFacts[], options: SummaryOptions): Exp
   const figure = (measure: 'precision' | 'recall' | 'f1') =>
     estimate(
       facts.flatMap((face) =>
-        face.evidence === null || face.maskRegions === null
+        face.evidence === null || face.maskParts === null
           ? []
-          : [{ ...setMeasure(measure, face.evidence.namedRegions, face.maskRegions), group: groupOf(face) }],
+          : [
+              {
+                ...setMeasure(measure, partsIn(face.evidence.namedRegions), face.maskParts),
+                group: groupOf(face),
+              },
+            ],
       ),
       options,
     );

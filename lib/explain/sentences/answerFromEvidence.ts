@@ -9,6 +9,14 @@ const UNKNOWN =
 const ASK_ME = 'Ask me about the score, the marked regions or what to check next.';
 const UNMEASURED = 'I cannot say how much: the share of the face was not measured here.';
 
+const isWhole = (names: readonly string[]): boolean => names.length === 1 && names[0] === 'full face';
+
+/** Where the traces are: a whole face has no place where they are strongest. */
+function traces(names: readonly string[]): string {
+  const how = isWhole(names) ? 'traces are spread over' : 'strongest traces are at';
+  return `${how} ${regionList(names)}`;
+}
+
 /** "This face looks fake: ...": the answer to "Is it fake?". */
 export function verdictSentence(evidence: Evidence): string {
   const { score, threshold } = percentOf(evidence);
@@ -20,13 +28,13 @@ export function verdictSentence(evidence: Evidence): string {
     return `This face looks real: the forgery score is ${score}%, and from ${threshold}% on it would count as fake.${caution}`;
   if (evidence.namedRegions.length === 0)
     return `This face looks fake: the forgery score is ${score}%. The map does not single out a region.${caution}`;
-  return `This face looks fake: the forgery score is ${score}%, and the strongest traces are at ${regionList(evidence.namedRegions)}.${caution}`;
+  return `This face looks fake: the forgery score is ${score}%, and the ${traces(evidence.namedRegions)}.${caution}`;
 }
 
 export function whereSentence({ verdict, namedRegions }: Evidence): string {
   if (verdict === 'real') return 'Nowhere in particular: the face looks real and no region stands out.';
   if (namedRegions.length === 0) return 'I cannot say where: the map does not single out a region.';
-  return `The strongest traces are at ${regionList(namedRegions)}.`;
+  return `The ${traces(namedRegions)}.`;
 }
 
 export function confidenceSentence({ confidence, verdict }: Evidence): string {
@@ -58,7 +66,8 @@ function whySentence(evidence: Evidence): string {
   const reached = `The forgery score of ${score}% reaches the threshold of ${threshold}%`;
   if (namedRegions.length > 0) {
     const marks = extent === null ? '' : ` It marks about ${extent}% of the face.`;
-    return `${reached}, and the map is brightest at ${regionList(namedRegions)}.${marks}`;
+    const bright = isWhole(namedRegions) ? 'lights up over' : 'is brightest at';
+    return `${reached}, and the map ${bright} ${regionList(namedRegions)}.${marks}`;
   }
   const marks = extent === null ? 'The map' : `The map marks about ${extent}% of the face but`;
   return `${reached}. ${marks} does not single out a region.`;
@@ -101,7 +110,8 @@ function nextSentence({ verdict, namedRegions }: Evidence): string {
     return 'A low score is no proof. Check where the picture comes from, look at its metadata and search for other copies.';
   if (namedRegions.length === 0)
     return 'Look at the border of the face and at the lighting, and search for the original picture.';
-  return `Look closely at ${regionList(namedRegions)}: compare sharpness, colour and lighting with the skin around it, and search for the original picture.`;
+  const around = isWhole(namedRegions) ? 'the neck and the background' : 'the skin around it';
+  return `Look closely at ${regionList(namedRegions)}: compare sharpness, colour and lighting with ${around}, and search for the original picture.`;
 }
 
 /** What stays true whatever the user wants to hear. */
