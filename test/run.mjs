@@ -106,7 +106,7 @@ async function writeReferences() {
 
 async function pytest() {
   const { code, output } = await run(python, ['-m', 'pytest', '-q', 'python/tests'], {
-    env: { ...threads, PYTHONPATH: path.join(root, 'python') },
+    env: { ...threads, ...(await llamaEnvironment()), PYTHONPATH: path.join(root, 'python') },
   });
   const last = output.trim().split('\n').at(-1) ?? '';
   const counts = {

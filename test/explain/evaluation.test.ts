@@ -284,6 +284,8 @@ describe('explain evaluation: run and summary', () => {
       clean_first: 0,
       clean_end: 0.5,
       to_the_point_end: 0.5,
+      regions_f1_first: 0, // the left eye twice, the nose once
+      regions_f1_end: 2 / 3,
     });
     assert.equal(full.measurements['follow_up_ms']?.median, 500);
     assert.equal(full.measurements['follow_up_tokens']?.max, 12);
@@ -325,7 +327,11 @@ describe('explain evaluation: run and summary', () => {
     assert.equal(titles.size, table.length);
     assert.ok(titles.has('regions F1, round 1 (high)') && titles.has('open a dialogue (ms)'));
     assert.ok(!titles.has('confidence agrees, end (high)'), 'nothing was said of it');
-    assert.deepEqual(kindTable(summary)[2], ['where', '0 -> 50, 50 of 2', '0 -> 50, 50 of 2']);
+    assert.deepEqual(kindTable(summary)[2], [
+      'where',
+      '0 -> 50, 50 of 2, F1 0.00',
+      '0 -> 50, 50 of 2, F1 0.00',
+    ]);
     assert.match(detectorLine(summary) ?? '', /precision 1\.000 \[.*recall 0\.500/);
     const lines = answerLines(rows, facts).trimEnd().split('\n');
     assert.equal(lines.length, 16);

@@ -117,8 +117,7 @@ describe('an explainer’s prompts beside a detector', () => {
 
   it('refuses a file that is not there, no archive, or given for another kind of model', async () => {
     const detector = modelOf(reference, 'detector');
-    const load = (change: object): Promise<EngineModel> =>
-      engine.load(detector, { ...options, ...change });
+    const load = (change: object): Promise<EngineModel> => engine.load(detector, { ...options, ...change });
     await assert.rejects(load({ promptsPath: '/nowhere/prompts.pt' }), { code: 'ERR_KFD_MODEL_LOAD' });
     await assert.rejects(load({ promptsPath: detector.replace('detector.pt', 'index.txt') }), {
       code: 'ERR_KFD_MODEL_LOAD',

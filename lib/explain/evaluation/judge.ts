@@ -39,7 +39,8 @@ const CENTER_PARTS = ['nose', 'nose_ridge', 'right eye', 'left eye'];
 
 const REFUSAL =
   /\bcannot (?:tell|say anything|answer|know|determine|judge)\b|\boutside what i\b|\bonly (?:explain|have the)\b|\bdoes not report\b/;
-const DENIAL = /\bnot\b|n't\b|\bno\b|\bnowhere\b(?! else)|\bneither\b|\bnor\b|\bnothing\b|\bnone\b|\bcannot\b/;
+const DENIAL =
+  /\bnot\b|n't\b|\bno\b|\bnowhere\b(?! else)|\bneither\b|\bnor\b|\bnothing\b|\bnone\b|\bcannot\b/;
 const FINDING =
   /\bmark|\blights? up\b|\btraces?\b|\bbright|\bmanipulat|\bforged\b|\balter|\btamper|\bedited\b|\bsuspicious\b/;
 const ADVICE = /^(?:look|check|compare|search|zoom|examine)\b/;

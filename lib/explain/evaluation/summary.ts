@@ -15,7 +15,7 @@ import {
   type Share,
 } from './figures.js';
 import type { Mode } from './modes.js';
-import { QUESTION_KINDS, type QuestionKind } from './questions.js';
+import { LISTING, QUESTION_KINDS, type QuestionKind } from './questions.js';
 
 export interface Spread {
   median: number;
@@ -46,6 +46,9 @@ export interface KindSummary {
   clean_end: number;
   /** Share of answers that say what the question is about; null for own questions. */
   to_the_point_end: number | null;
+  /** Regions asserted against the detector's list, pooled; null where no region is named or stands out. */
+  regions_f1_first: number | null;
+  regions_f1_end: number | null;
 }
 
 export interface ModeSummary {
@@ -118,19 +121,32 @@ function measurementsOf(rows: readonly FaceRow[]): Record<string, Spread> {
   return found;
 }
 
+function regionsF1(asked: readonly AskedAnswer[], stage: 'first' | 'end'): number | null {
+  const shares = asked.map(({ answer, evidence }) =>
+    setMeasure('f1', answer[stage].regions, evidence.namedRegions),
+  );
+  const [above, below] = [
+    shares.reduce((sum, { numerator }) => sum + numerator, 0),
+    shares.reduce((sum, { denominator }) => sum + denominator, 0),
+  ];
+  return below === 0 ? null : above / below;
+}
+
 function kindsOf(asked: readonly AskedAnswer[]): ModeSummary['kinds'] {
   const kinds: ModeSummary['kinds'] = {};
   for (const kind of QUESTION_KINDS) {
-    const answers = asked.map(({ answer }) => answer).filter((answer) => answer.kind === kind);
-    if (answers.length === 0) continue;
-    const clean = (stage: 'first' | 'end') =>
-      answers.filter((answer) => isClean(answer[stage])).length / answers.length;
-    const relevant = answers.filter(({ end }) => end.toThePoint === true).length / answers.length;
+    const own = asked.filter(({ answer }) => answer.kind === kind);
+    if (own.length === 0) continue;
+    const share = (holds: (answer: AskedAnswer['answer']) => boolean) =>
+      own.filter(({ answer }) => holds(answer)).length / own.length;
+    const isListing = LISTING.includes(kind);
     kinds[kind] = {
-      answers: answers.length,
-      clean_first: clean('first'),
-      clean_end: clean('end'),
-      to_the_point_end: kind === 'own' ? null : relevant,
+      answers: own.length,
+      clean_first: share(({ first }) => isClean(first)),
+      clean_end: share(({ end }) => isClean(end)),
+      to_the_point_end: kind === 'own' ? null : share(({ end }) => end.toThePoint === true),
+      regions_f1_first: isListing ? regionsF1(own, 'first') : null,
+      regions_f1_end: isListing ? regionsF1(own, 'end') : null,
     };
   }
   return kinds;

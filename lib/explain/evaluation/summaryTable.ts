@@ -50,11 +50,12 @@ export function kindTable({ modes }: ExplainSummary): string[][] {
       if (found === undefined) return '-';
       const percent = (share: number | null) => (share === null ? '-' : (100 * share).toFixed(0));
       const { answers, clean_first: first, clean_end: end, to_the_point_end: relevant } = found;
-      return `${percent(first)} -> ${percent(end)}, ${percent(relevant)} of ${answers}`;
+      const f1 = found.regions_f1_first === null ? '' : `, F1 ${found.regions_f1_first.toFixed(2)}`;
+      return `${percent(first)} -> ${percent(end)}, ${percent(relevant)} of ${answers}${f1}`;
     });
     return cells.every((cell) => cell === '-') ? [] : [[kind, ...cells]];
   });
-  return [['% without fault, to the point', ...columns.map(([name]) => name)], ...rows];
+  return [['% without fault, to the point, regions in round 1', ...columns.map(([name]) => name)], ...rows];
 }
 
 /** One line on how good the detector's own list is, where there are masks. */
