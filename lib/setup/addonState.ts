@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { environmentConfig, packageRoot, packageVersion } from '../native/config.js';
 import { ADDON_FILE } from '../native/loader.js';
-import { isFile, systemErrorCode } from './files.js';
+import { filesBelow, isFile, systemErrorCode } from './files.js';
 import { inspectLibtorch } from './libtorch/verify.js';
 import type { LibtorchSource } from './libtorch/types.js';
 
@@ -38,10 +38,8 @@ export function buildInfoFile(): string {
 /** SHA-256 over names and contents of all that the addon is compiled from (its tests are not part of it). */
 export async function hashSources(): Promise<string> {
   const root = packageRoot();
-  const entries = await readdir(path.join(root, 'binding'), { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+  const files = (await filesBelow(path.join(root, 'binding')))
+    .map((file) => path.relative(root, file))
     .filter((file) => !file.startsWith(path.join('binding', 'test')));
   const hash = createHash('sha256');
   for (const file of [...files.sort(), 'CMakeLists.txt']) {

@@ -24,6 +24,12 @@ export async function isFolder(folder: string): Promise<boolean> {
   );
 }
 
+/** All files below a folder, as whole paths. */
+export async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+}
+
 /** The bytes of all files below a folder, while others write there; 0 when there is none. */
 export async function bytesBelow(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);

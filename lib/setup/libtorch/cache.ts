@@ -1,8 +1,15 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { KfdError } from '../../errors.js';
-import { digestFile } from '../digest.js';
-import { isFolder, systemErrorCode, writeTextFile } from '../files.js';
+import { filesBelow, isFolder } from '../files.js';
+import {
+  digestFiles,
+  findLibraryDamage,
+  readSeal,
+  writeSeal,
+  type Seal,
+  type SealedFile,
+} from '../sealedFolder.js';
 import type { LibtorchFacts } from './verify.js';
 import { inspectLibtorch } from './verify.js';
 
@@ -12,7 +19,6 @@ import { inspectLibtorch } from './verify.js';
  */
 
 const CACHE_SCHEMA = 'kfd.libtorch/1';
-const MANIFEST = 'manifest.json';
 
 /** What was installed: the pin it came from. */
 export interface CachedPackage {
@@ -22,11 +28,11 @@ export interface CachedPackage {
   sha256: string;
 }
 
-interface CacheManifest {
+interface CacheManifest extends Seal {
   schema: typeof CACHE_SCHEMA;
   package: CachedPackage;
   /** Libraries with their hashes, checked at every use by setup and doctor. */
-  libraries: { path: string; bytes: number; sha256: string }[];
+  libraries: readonly SealedFile[];
   /** Headers and CMake files: number and bytes, which shows missing and cut ones. */
   others: { files: number; bytes: number };
 }
@@ -34,11 +40,6 @@ interface CacheManifest {
 export function cacheFolder(cacheDirectory: string, pin: CachedPackage): string {
   const name = `${pin.version}-${pin.variant}-${pin.sha256.slice(0, 8)}`;
   return path.join(cacheDirectory, 'libtorch', name);
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
 }
 
 async function countOthers(folder: string): Promise<{ files: number; bytes: number }> {
@@ -55,45 +56,20 @@ async function countOthers(folder: string): Promise<{ files: number; bytes: numb
 
 /** Writes the manifest of a freshly unpacked folder; from then on it counts. */
 export async function sealCacheFolder(folder: string, pin: CachedPackage): Promise<void> {
-  const libraries: CacheManifest['libraries'] = [];
-  for (const file of (await filesBelow(path.join(folder, 'lib'))).sort()) {
-    libraries.push({ path: path.relative(folder, file), ...(await digestFile(file)) });
-  }
   const { version, variant, file, sha256 } = pin;
   const manifest: CacheManifest = {
     schema: CACHE_SCHEMA,
     package: { version, variant, file, sha256 },
-    libraries,
+    libraries: await digestFiles(folder, await filesBelow(path.join(folder, 'lib'))),
     others: await countOthers(folder),
   };
-  await writeTextFile(path.join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
-}
-
-async function readManifest(folder: string): Promise<CacheManifest | undefined> {
-  try {
-    const manifest = JSON.parse(await readFile(path.join(folder, MANIFEST), 'utf8')) as
-      CacheManifest | { schema: unknown };
-    return manifest.schema === CACHE_SCHEMA ? (manifest as CacheManifest) : undefined;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  await writeSeal(folder, manifest);
 }
 
 /** What is wrong with a cached installation; undefined when every file is what was installed. */
 async function findDamage(folder: string, manifest: CacheManifest): Promise<string | undefined> {
-  for (const library of manifest.libraries) {
-    const file = path.join(folder, library.path);
-    const bytes = await stat(file).then(
-      (found) => found.size,
-      () => undefined,
-    );
-    if (bytes === undefined) return `${library.path} is missing`;
-    if (bytes !== library.bytes) return `${library.path}: expected ${library.bytes} bytes, received ${bytes}`;
-    const { sha256 } = await digestFile(file);
-    if (sha256 !== library.sha256)
-      return `${library.path}: expected SHA-256 ${library.sha256}, received ${sha256}`;
-  }
+  const damage = await findLibraryDamage(folder, manifest, true);
+  if (damage !== undefined) return damage;
   const others = await countOthers(folder);
   if (others.files === manifest.others.files && others.bytes === manifest.others.bytes) return undefined;
   return `headers: expected ${manifest.others.files} files, ${manifest.others.bytes} bytes, received ${others.files}, ${others.bytes}`;
@@ -106,7 +82,7 @@ export async function readCachedLibtorch(
 ): Promise<LibtorchFacts | string> {
   const folder = cacheFolder(cacheDirectory, pin);
   if (!(await isFolder(folder))) return `${folder} does not exist`;
-  const manifest = await readManifest(folder);
+  const manifest = await readSeal<CacheManifest>(folder, CACHE_SCHEMA);
   if (manifest === undefined) return `${folder} has no manifest: an installation was interrupted`;
   if (manifest.package.sha256 !== pin.sha256)
     return `${folder} was made from another file than the pinned one`;
