@@ -8,7 +8,7 @@ import type { Engine } from '../native/engine.js';
 import { IMAGENET_INPUT } from '../native/imagenet.js';
 import type { FloatArray, ModelInfo } from '../native/types.js';
 import { readModelManifest } from '../setup/models.js';
-import { addMachineOptions, lanesOption } from './machineOptions.js';
+import { addMachineOptions, createEngine } from './machineOptions.js';
 import { writeMessage } from './output.js';
 
 /** What `daam` and `daam-bank` need of a model, detector or plain vision transformer. */
@@ -136,11 +136,7 @@ async function inspectModel({
  */
 export async function openFlowModel(args: FlowModelArguments): Promise<FlowModel> {
   const { kind, hasManifest } = await inspectModel(args);
-  const { Engine } = await import('../native/engine.js');
-  const engine = await Engine.create({
-    lanes: lanesOption(args.lanes) ?? 'auto',
-    ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
-  });
+  const engine = await createEngine(args);
   try {
     const model = await (kind === 'kfd'
       ? openDetector(args, engine)

@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { KfdError } from '../errors.js';
+import type { Engine } from '../native/engine.js';
 
 /** Where and how wide a command computes; --lanes is read by {@link lanesOption}. */
 export function addMachineOptions<T>(cli: Argv<T>) {
@@ -21,6 +22,18 @@ export function lanesOption(text: string | undefined): number | undefined {
     'ERR_KFD_USAGE',
     `Expected --lanes to be auto or a positive integer but received ${text}.`,
   );
+}
+
+/** An engine as the options of {@link addMachineOptions} ask for it. */
+export async function createEngine(args: {
+  lanes?: string | undefined;
+  threadsPerLane?: number | undefined;
+}): Promise<Engine> {
+  const { Engine } = await import('../native/engine.js');
+  return Engine.create({
+    lanes: lanesOption(args.lanes) ?? 'auto',
+    ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
+  });
 }
 
 /** @throws KfdError ERR_KFD_USAGE for anything but a whole number from `least` on; an absent option is fine */

@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { readTextFile } from '../data/readTextFile.js';
 import { KfdError } from '../errors.js';
 import { isFile, isFolder } from '../setup/files.js';
 import { Random } from './random.js';
@@ -63,14 +64,7 @@ async function findMask(candidates: readonly string[]): Promise<string | undefin
 
 /** Image name to group; the first line may be the heading. */
 async function readGroups(file: string): Promise<Map<string, string>> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    const code =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ';
-    throw new KfdError(code, `The groups ${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
+  const text = await readTextFile(file, 'groups');
   const groups = new Map<string, string>();
   for (const line of text.split(/\r?\n/).filter((row) => row.trim() !== '')) {
     const comma = line.lastIndexOf(',');

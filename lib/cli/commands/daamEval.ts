@@ -19,7 +19,7 @@ import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
-import { addMachineOptions, checkInteger, lanesOption } from '../machineOptions.js';
+import { addMachineOptions, checkInteger, createEngine } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
 import { startProgress } from '../progress.js';
 
@@ -197,15 +197,11 @@ async function evaluateFolder(args: EvaluationArguments, plan: Plan): Promise<Ev
   const images = await readImages(args, plan);
   const { readTarget, targetName } = await import('../../daam/target.js');
   const given = args.target === undefined ? undefined : await readTarget(args.target);
-  const { Engine } = await import('../../native/engine.js');
   const { Evaluation } = await import('../../faithfulness/evaluation.js');
   const { summarise } = await import('../../faithfulness/summary.js');
   const { PartialRows } = await import('../../data/partialRows.js');
   const { writeResult } = await import('../../faithfulness/resultFile.js');
-  await using engine = await Engine.create({
-    lanes: lanesOption(args.lanes) ?? 'auto',
-    ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
-  });
+  await using engine = await createEngine(args);
   const model = await loadModel(args, engine);
   const target: FlowTarget = given ?? { kind: model.isDetector ? 'forgery' : 'max' };
   const { faces, steps, seed } = args;

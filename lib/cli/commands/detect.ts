@@ -11,6 +11,7 @@ import { createPrinter, reportFailure, type OutputFormat } from '../detectionPri
 import { explainDetections } from '../explain/explainDetections.js';
 import { addExplainerOptions, detectorExplainer } from '../explain/explainerOptions.js';
 import { EXIT } from '../exitCodes.js';
+import { addDetectorOptions } from '../detectorOptions.js';
 import { addMachineOptions, lanesOption } from '../machineOptions.js';
 import { interruptSignal } from '../interrupt.js';
 import { writeMessage } from '../output.js';
@@ -21,61 +22,51 @@ const FACE_CHOICES = ['largest', 'all', 'whole'] as const;
 function options(cli: Argv) {
   return addExplainerOptions(
     addMachineOptions(
-      cli
-
-        .positional('inputs', {
-          type: 'string',
-          array: true,
-          default: [] as string[],
-          describe: 'Image files, folders of images, or - for one image on stdin',
-        })
-        .option('files-from', {
-          type: 'string',
-          nargs: 1, // otherwise yargs does not take the lone - for a value
-          describe: 'Read paths from this file, one a line; - reads stdin',
-        })
-        .option('null', {
-          alias: '0',
-          type: 'boolean',
-          default: false,
-          describe: 'Paths of --files-from end with NUL',
-        })
-        .option('recursive', {
-          alias: 'r',
-          type: 'boolean',
-          default: false,
-          describe: 'Search subfolders too',
-        })
-        .option('json', {
-          type: 'boolean',
-          default: false,
-          describe: 'One object for one input, an array for several',
-        })
-        .option('jsonl', { type: 'boolean', default: false, describe: 'One object a line, as results come' })
-        .option('faces', {
-          choices: FACE_CHOICES,
-          default: 'largest' as const,
-          describe: 'Which faces to judge; whole = the image is the face crop',
-        })
-        .option('threshold', {
-          type: 'number',
-          describe: 'Fake from this score on, 0 to 1; default: the model says',
-        })
-        .option('model', {
-          type: 'string',
-          describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
-        })
-        .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
-        .option('trust-model', {
-          type: 'boolean',
-          default: false,
-          describe: 'Load --model without a manifest (it is a program)',
-        })
-        .option('explain', {
-          type: 'boolean',
-          default: false,
-          describe: 'Also say in words what was found, checked against the numbers (docs/explain.md)',
-        }),
+      addDetectorOptions(
+        cli
+          .positional('inputs', {
+            type: 'string',
+            array: true,
+            default: [] as string[],
+            describe: 'Image files, folders of images, or - for one image on stdin',
+          })
+          .option('files-from', {
+            type: 'string',
+            nargs: 1, // otherwise yargs does not take the lone - for a value
+            describe: 'Read paths from this file, one a line; - reads stdin',
+          })
+          .option('null', {
+            alias: '0',
+            type: 'boolean',
+            default: false,
+            describe: 'Paths of --files-from end with NUL',
+          })
+          .option('recursive', {
+            alias: 'r',
+            type: 'boolean',
+            default: false,
+            describe: 'Search subfolders too',
+          })
+          .option('json', {
+            type: 'boolean',
+            default: false,
+            describe: 'One object for one input, an array for several',
+          })
+          .option('jsonl', {
+            type: 'boolean',
+            default: false,
+            describe: 'One object a line, as results come',
+          })
+          .option('faces', {
+            choices: FACE_CHOICES,
+            default: 'largest' as const,
+            describe: 'Which faces to judge; whole = the image is the face crop',
+          }),
+      ).option('explain', {
+        type: 'boolean',
+        default: false,
+        describe: 'Also say in words what was found, checked against the numbers (docs/explain.md)',
+      }),
     ),
   )
     .option('concurrency', {

@@ -12,50 +12,39 @@ import { collectQuestions } from '../explain/questionList.js';
 import { writeReport, type Session, type Subject } from '../explain/session.js';
 import { examineFile, examineImage, parseFace, type Examined } from '../explain/subject.js';
 import { EXIT } from '../exitCodes.js';
+import { addDetectorOptions } from '../detectorOptions.js';
 import { interruptSignal } from '../interrupt.js';
 import { checkInteger } from '../machineOptions.js';
 import { paint, printableLines, writeJson, writeMessage, writeResult } from '../output.js';
 
 function options(cli: Argv) {
   return addExplainerOptions(
-    cli
-      .positional('image', { type: 'string', describe: 'Image file, or - for one on stdin' })
-      .option('question', {
-        alias: 'q',
-        type: 'string',
-        array: true,
-        nargs: 1,
-        describe: 'Ask this; may be repeated. Without it a chat on a terminal, else verdict, where and why',
-      })
-      .option('questions-from', {
-        type: 'string',
-        nargs: 1, // otherwise yargs does not take the lone - for a value
-        describe: 'Read questions from this file, one a line; - reads stdin',
-      })
-      .option('face', {
-        type: 'string',
-        default: 'largest',
-        describe:
-          'largest, a number in the order of detect --faces all, or whole = the image is the face crop',
-      })
-      .option('detection', {
-        type: 'string',
-        describe: 'Explain a face of this saved `detect --json` instead of an image',
-      })
-      .option('model', {
-        type: 'string',
-        describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
-      })
-      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
-      .option('trust-model', {
-        type: 'boolean',
-        default: false,
-        describe: 'Load --model without a manifest (it is a program)',
-      })
-      .option('threshold', {
-        type: 'number',
-        describe: 'Fake from this score on, 0 to 1; default: the model says',
-      }),
+    addDetectorOptions(
+      cli
+        .positional('image', { type: 'string', describe: 'Image file, or - for one on stdin' })
+        .option('question', {
+          alias: 'q',
+          type: 'string',
+          array: true,
+          nargs: 1,
+          describe: 'Ask this; may be repeated. Without it a chat on a terminal, else verdict, where and why',
+        })
+        .option('questions-from', {
+          type: 'string',
+          nargs: 1, // otherwise yargs does not take the lone - for a value
+          describe: 'Read questions from this file, one a line; - reads stdin',
+        })
+        .option('face', {
+          type: 'string',
+          default: 'largest',
+          describe:
+            'largest, a number in the order of detect --faces all, or whole = the image is the face crop',
+        })
+        .option('detection', {
+          type: 'string',
+          describe: 'Explain a face of this saved `detect --json` instead of an image',
+        }),
+    ),
   )
     .option('decoding', {
       choices: ['free', 'grammar', 'decide'] as const,

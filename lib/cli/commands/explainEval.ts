@@ -15,7 +15,7 @@ import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
 import { interruptSignal } from '../interrupt.js';
-import { addMachineOptions, checkInteger, lanesOption } from '../machineOptions.js';
+import { addMachineOptions, checkInteger, createEngine } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
 import { startProgress } from '../progress.js';
 
@@ -255,15 +255,11 @@ async function readInputs(args: ExplainEvalArguments) {
 
 async function evaluateFolder(args: ExplainEvalArguments, plan: Plan): Promise<ExplainEvalDocument> {
   const { images, questions } = await readInputs(args);
-  const { Engine } = await import('../../native/engine.js');
   const { Detector } = await import('../../kfd/detector.js');
   const { resolveDetectorModel } = await import('../../kfd/detectorModel.js');
   const { ExplainEvaluation } = await import('../../explain/evaluation/explainEvaluation.js');
   const { PartialRows } = await import('../../data/partialRows.js');
-  await using engine = await Engine.create({
-    lanes: lanesOption(args.lanes) ?? 'auto',
-    ...(args.threadsPerLane === undefined ? {} : { threadsPerLane: args.threadsPerLane }),
-  });
+  await using engine = await createEngine(args);
   const model = args.model === 'default' ? undefined : args.model;
   const { faceModel, device, explainer } = args;
   await using detector = await Detector.load({ engine, model, faceModel, device, explainer });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../data/readTextFile.js';
 import { KfdError } from '../../errors.js';
 import { REGION_NAMES } from '../../explain/sentences/regionNames.js';
 import type { RegionStatistics } from '../../face/regions.js';
@@ -133,13 +133,5 @@ class DetectionFile {
  * @throws KfdError ERR_KFD_FILE_NOT_FOUND, ERR_KFD_FILE_READ; ERR_KFD_INVALID_ARGUMENT naming the field
  */
 export async function readDetectionFile(file: string): Promise<Detection> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new KfdError(
-      isMissing ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ',
-      `The detection ${file} cannot be read: ${(cause as Error).message}`,
-      { cause },
-    );
-  });
-  return new DetectionFile(file).parse(text);
+  return new DetectionFile(file).parse(await readTextFile(file, 'detection'));
 }

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { readTextFile } from '../../data/readTextFile.js';
 import { KfdError } from '../../errors.js';
 import { STDIN } from '../detectInputs.js';
 import { DEFAULT_QUESTIONS } from './defaultQuestions.js';
@@ -8,15 +8,6 @@ export interface QuestionSource {
   question?: readonly string[] | undefined;
   /** A file with a question a line, or `-`. */
   questionsFrom?: string | undefined;
-}
-
-async function readLines(file: string): Promise<string[]> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    const message = `The questions ${file} cannot be read: ${(cause as Error).message}`;
-    throw new KfdError(isMissing ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ', message, { cause });
-  });
-  return text.split('\n');
 }
 
 /** Each line is given as soon as it is there: a program at the other end may wait for the answer. */
@@ -48,5 +39,9 @@ export async function collectQuestions(
   if (question.some((each) => each.trim() === ''))
     throw new KfdError('ERR_KFD_USAGE', 'Expected a question with -q but received an empty one.');
   if (questionsFrom === undefined) return withoutBlanks(question.length === 0 ? DEFAULT_QUESTIONS : question);
-  return withoutBlanks(questionsFrom === STDIN ? stdinLines(signal) : await readLines(questionsFrom));
+  return withoutBlanks(
+    questionsFrom === STDIN
+      ? stdinLines(signal)
+      : (await readTextFile(questionsFrom, 'questions')).split('\n'),
+  );
 }

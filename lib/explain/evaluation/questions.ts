@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readTextFile } from '../../data/readTextFile.js';
 import { KfdError } from '../../errors.js';
 import { Random } from '../../faithfulness/random.js';
 import { packageRoot } from '../../native/config.js';
@@ -146,14 +147,7 @@ export function scriptFor(face: ScriptFace, wordings: Wordings, seed: number): S
  * @throws KfdError ERR_KFD_FILE_NOT_FOUND, ERR_KFD_FILE_READ, ERR_KFD_NO_INPUT (no question)
  */
 export async function readOwnQuestions(file: string): Promise<Script> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    const code =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'ERR_KFD_FILE_NOT_FOUND' : 'ERR_KFD_FILE_READ';
-    throw new KfdError(code, `The questions ${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
+  const text = await readTextFile(file, 'questions');
   const dialogues = text
     .split(/\r?\n\s*\r?\n/)
     .map((part) => part.split(/\r?\n/).flatMap((line) => (line.trim() === '' ? [] : [line.trim()])))
