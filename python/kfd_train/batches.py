@@ -16,7 +16,7 @@ from .photo_blends import photograph_crop
 from .regions import choose_region
 from .store import Face
 from .testsets import choose_donor
-from .variation import vary
+from .variation import mingle, placed_over, vary
 
 
 def sampling_weights(faces: list[Face]) -> np.ndarray:
@@ -42,7 +42,8 @@ class PairStream(IterableDataset):
     """Yields (pictures uint8 (2P,224,224,3), masks uint8 (2P,224,224)): even rows untouched, odd rows their forged partner.
 
     `face_share`: how often a self-blend covers the whole face, not a part; `photograph_share`: how often the picture shows no face;
-    `kinds`: relative shares of 'self-blend' and of manipulations.KINDS among the pictures of faces; `varied`: see variation.py.
+    `kinds`: relative shares of 'self-blend' and of manipulations.KINDS among the pictures of faces; `varied`, and `mingled`, how often
+    a face is mingled with another person's photograph: see variation.py.
     """
 
     def __init__(
@@ -55,13 +56,14 @@ class PairStream(IterableDataset):
         photograph_share: float = 0.0,
         kinds: dict[str, float] | None = None,
         varied: bool = False,
+        mingled: float = 0.0,
     ):
         if not material.faces and photograph_share < 1:
             raise ValueError("expected at least one training face, got none; build the face store first")
         if not material.photographs and photograph_share > 0:
             raise ValueError("expected photographs for a photograph_share above 0, got none; list them in photographs.json or set it to 0")
         self.material, self.pairs, self.seed, self.first = material, pairs, seed, first
-        self.face_share, self.photograph_share, self.varied = face_share, photograph_share, varied
+        self.face_share, self.photograph_share, self.varied, self.mingled = face_share, photograph_share, varied, mingled
         kinds = kinds or {"self-blend": 1.0}
         unknown = set(kinds) - {"self-blend", *manipulations.KINDS}
         if unknown:
@@ -76,16 +78,24 @@ class PairStream(IterableDataset):
             image, landmarks = self.variant(*photograph_crop(path, material.mean_landmarks, rng), rng)
             return self_blend(image, landmarks, choose_region(rng, self.face_share), rng)
         face = material.faces[rng.choice(len(material.faces), p=self.weights)]
-        image, landmarks = self.variant(*training_crop(face, material.template, rng), rng)
+        image, landmarks = self.variant(*self.crop(face, rng), rng)
         kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_shares)]
         if kind != "self-blend":
             donor = choose_donor(face, material.faces, rng)
-            donor_image, donor_landmarks = self.variant(*training_crop(donor, material.template, rng), rng)
+            donor_image, donor_landmarks = self.variant(*self.crop(donor, rng), rng)
             try:
                 return manipulations.make(kind, image, landmarks, donor_image, donor_landmarks, rng)
             except ValueError:
                 pass  # a Poisson mask that leaves the crop: this pair becomes a self-blend
         return self_blend(image, landmarks, choose_region(rng, self.face_share), rng)
+
+    def crop(self, face: Face, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A training crop of `face`, sometimes mingled with another person's photograph."""
+        image, landmarks = training_crop(face, self.material.template, rng)
+        if self.mingled > 0 and rng.random() < self.mingled:
+            other = choose_donor(face, self.material.faces, rng)
+            image = mingle(image, placed_over(other.pixels, other.landmarks, landmarks, len(image)), rng)
+        return image, landmarks
 
     def variant(self, image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return vary(image, landmarks, rng) if self.varied else (image, landmarks)

@@ -43,6 +43,18 @@ def detection(metrics: dict, trained: dict[str, float]) -> str:
     return table(["forgery", "trained on", "AUC, aligned crop", "AUC, loose crop", "AP (aligned)", "EER (aligned)", "fakes"], rows)
 
 
+def classifier(metrics: dict) -> str:
+    """The classifier head beside the mean of the strongest patches; nothing for figures from before it was measured."""
+    if "classifier" not in metrics["canonical"]:
+        return ""
+    rows = [
+        [f"{group}, {crop}", number(figures["pooled"]), with_interval(figures["gain"], figures["interval"])]
+        for crop in ("canonical", "loose")
+        for group, figures in metrics[crop]["classifier"].items()
+    ]
+    return "### The classifier head, beside the mean of the strongest 8 % of the patches\n\n" + table(["forgeries", "AUC of the pooled patches", "gain by the classifier"], rows)
+
+
 def robustness(metrics: dict) -> str:
     rows = []
     for condition, figures in metrics["canonical"]["conditions"].items():
@@ -146,6 +158,8 @@ Calibration (real : self-blend + swap = 1 : 1): ECE {number(ece["canonical"]["ec
 ECE {number(ece["loose"]["ece"])}, Brier {number(ece["loose"]["brier"])} loose.
 At threshold {threshold["value"]}: untouched faces left alone {with_interval(threshold["realsLeftAlone"], threshold["realsLeftAloneInterval"])} aligned,
 {number(loose_threshold["realsLeftAlone"])} loose; whole-face forgeries found {number(threshold["wholeFaceFound"])} aligned, {number(loose_threshold["wholeFaceFound"])} loose.
+
+{classifier(metrics)}
 
 ### The map, beside an answer that does not look at the picture
 The mask is always near the middle, so a constant picture (mean training mask of the same kind of forgery, its threshold chosen in training) already scores high.

@@ -6,6 +6,7 @@ Every interval is 95 %, by bootstrap over identities. Two crop protocols: canoni
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,22 @@ from .store import read_canonical, read_faces
 ROBUSTNESS_KINDS = ("real", "self-blend", "swap-alpha", "swap-poisson")
 SWAPS = ("swap-alpha", "swap-poisson")
 CROPS = ("canonical", "loose")
+POOLED_SHARE = 8  # per cent of the patches, as in earlier runs
+
+
+@dataclass
+class Judged:
+    """What a detector says of N pictures. `pooled`: the score without a classifier head."""
+
+    score: np.ndarray  # float32 (N,), 0..1
+    pooled: np.ndarray  # float32 (N,), a logit
+    maps: np.ndarray | None  # float16 (N,224,224), forgery maps
+
+
+def pooled_score(similarities: list[torch.Tensor]) -> torch.Tensor:
+    """Patch similarities per level (B,2,g,g) -> (B,): deepfake minus pristine, mean of the strongest 8 % of the patches and of the levels."""
+    difference = torch.stack([(s[:, 1] - s[:, 0]).flatten(1) for s in similarities], dim=1)
+    return difference.topk(max(1, difference.shape[2] * POOLED_SHARE // 100), dim=2).values.mean((1, 2))
 
 
 class ExportedDetector:
@@ -33,17 +50,18 @@ class ExportedDetector:
         self.described = json.loads(path.with_suffix(".kfd.json").read_text(encoding="utf-8"))
 
     @torch.inference_mode()
-    def run(self, pictures: np.ndarray, locate: bool, batch: int = 8) -> tuple[np.ndarray, np.ndarray | None]:
-        """uint8 (N,224,224,3) -> score (N,) and, if asked for, forgery maps float16 (N,224,224)."""
-        module, scores, located = self.module, [], []
+    def run(self, pictures: np.ndarray, locate: bool, batch: int = 8) -> Judged:
+        """uint8 (N,224,224,3) -> scores and, if asked for, forgery maps."""
+        module, scores, pooled, located = self.module, [], [], []
         for i in range(0, len(pictures), batch):
             x = normalise(torch.from_numpy(np.ascontiguousarray(pictures[i : i + batch])).to(self.device))
-            maps = module.enlarge(module.patch_similarities(module.tapped_tokens(x)))
-            maps = [m.contiguous(memory_format=torch.channels_last) for m in maps]
+            similarities = module.patch_similarities(module.tapped_tokens(x))
+            pooled.append(pooled_score(similarities))
+            maps = [m.contiguous(memory_format=torch.channels_last) for m in module.enlarge(similarities)]
             scores.append(module.classifier(maps)[:, 1])
             if locate:
                 located.append(module.locator(maps)[:, 1].half())
-        return torch.cat(scores).cpu().numpy(), torch.cat(located).cpu().numpy() if locate else None
+        return Judged(*(torch.cat(parts).cpu().numpy() if parts else None for parts in (scores, pooled, located)))
 
 
 def against_real(tests: testsets.TestSet, score: np.ndarray, kinds: tuple[str, ...]) -> dict:
@@ -57,6 +75,22 @@ def against_real(tests: testsets.TestSet, score: np.ndarray, kinds: tuple[str, .
         "ap": metrics.average_precision(labels, s),
         "eer": metrics.equal_error_rate(labels, s),
     }
+
+
+def classifier_gain(tests: testsets.TestSet, judged: Judged) -> dict:
+    """What the classifier head adds to the AUC of the pooled patches, per group of kinds and over all forgeries: {gain, interval, pooled}."""
+    out = {}
+    for name, kinds in (("self-blend", ("self-blend",)), ("swap", SWAPS), ("all", tuple(np.unique(tests.kind[tests.forged])))):
+        rows = np.flatnonzero((tests.kind == "real") | np.isin(tests.kind, kinds))
+        labels, who = tests.forged[rows], tests.identity[rows]
+        score, pooled = judged.score[rows], judged.pooled[rows]
+
+        def gain(i: np.ndarray) -> float:
+            return metrics.auc(labels[i], score[i]) - metrics.auc(labels[i], pooled[i])  # noqa: B023; called at once
+
+        everything = np.arange(len(rows))
+        out[name] = {"gain": gain(everything), "interval": metrics.interval(gain, who), "pooled": metrics.auc(labels, pooled)}
+    return out
 
 
 def detection_table(tests: testsets.TestSet, score: np.ndarray) -> dict:
@@ -94,13 +128,18 @@ def calibration_table(tests: testsets.TestSet, score: np.ndarray, threshold: flo
     return out
 
 
-def run_some_located(detector: ExportedDetector, pictures: np.ndarray, located: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of all pictures and forgery maps of the `located` ones (NaN elsewhere): the locator takes most of the time."""
-    score, maps = np.zeros(len(pictures), np.float32), np.full(pictures.shape[:3], np.nan, np.float16)
-    score[located], maps[located] = detector.run(pictures[located], locate=True)
-    if not located.all():
-        score[~located] = detector.run(pictures[~located], locate=False)[0]
-    return score, maps
+def run_some_located(detector: ExportedDetector, pictures: np.ndarray, located: np.ndarray) -> Judged:
+    """All pictures judged, with forgery maps of the `located` ones (NaN elsewhere): the locator takes most of the time."""
+    count = len(pictures)
+    out = Judged(np.zeros(count, np.float32), np.zeros(count, np.float32), np.full(pictures.shape[:3], np.nan, np.float16))
+    for rows, locate in ((located, True), (~located, False)):
+        if not rows.any():
+            continue
+        part = detector.run(pictures[rows], locate)
+        out.score[rows], out.pooled[rows] = part.score, part.pooled
+        if locate:
+            out.maps[rows] = part.maps
+    return out
 
 
 def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int, crops: list[str]) -> dict:
@@ -116,8 +155,9 @@ def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int
         started = time.monotonic()
         tests = testsets.build(chosen, template, variants, loose)
         subset = np.isin(tests.kind, ROBUSTNESS_KINDS)
-        score, maps = run_some_located(detector, tests.pictures, subset if loose else np.ones(len(subset), bool))
-        table = detection_table(tests, score) | {"calibration": calibration_table(tests, score, threshold)}
+        judged = run_some_located(detector, tests.pictures, subset if loose else np.ones(len(subset), bool))
+        score, maps = judged.score, judged.maps
+        table = detection_table(tests, score) | {"calibration": calibration_table(tests, score, threshold), "classifier": classifier_gain(tests, judged)}
         prior = localisation.constant_mask(testsets.build(training, template, 1, loose))
         table["localisation"] = localisation.table(tests, maps, prior)
         if not loose:
@@ -126,7 +166,7 @@ def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int
         robust = {}
         for condition in ("jpeg-75",) if loose else CONDITIONS[1:]:
             s = np.zeros(len(score), np.float32)
-            s[subset] = detector.run(tests.degraded(condition)[subset], locate=False)[0]
+            s[subset] = detector.run(tests.degraded(condition)[subset], locate=False).score
             part = testsets.TestSet(**{k: v[subset] for k, v in vars(tests).items()})
             robust[condition] = {k: against_real(part, s[subset], kinds) for k, kinds in (("self-blend", ("self-blend",)), ("swap", SWAPS))}
             robust[condition]["realsLeftAlone"] = float((s[subset][part.kind == "real"] < threshold).mean())

@@ -1,4 +1,4 @@
-"""Forgeries other than self-blends: hull swaps and five other kinds. The configuration says which ones are trained on;
+"""Forgeries other than self-blends: hull swaps and seven other kinds. The configuration says which ones are trained on;
 the rest is only ever tested on.
 
 Each takes an RGB picture float32 (n,n,3) in 0..255 with its 68 landmarks and returns a `Forgery` whose partner is the picture itself.
@@ -149,8 +149,39 @@ def smooth(image, landmarks, rng) -> Forgery:
     return Forgery(image + (filtered - image) * mask[..., None], image, mask, "smooth", "face")
 
 
-ALONE = {"poisson-part": poisson_part, "liquify": liquify, "inpaint": inpaint, "smooth": smooth}
-KINDS = ("swap-alpha", "swap-poisson", "splice", *ALONE)
+def heal(image, landmarks, rng) -> Forgery:
+    """A round patch of skin is covered by one from beside it, as a healing or clone brush does; soft edge or Poisson."""
+    height, width = image.shape[:2]
+    face = float(np.ptp(landmarks[:, 0]))
+    region = str(rng.choice(("right cheek", "left cheek", "jaw", "nose", "brows")))
+    weights = rng.dirichlet(np.ones(len(COMPACT_PARTS[region]))).astype(np.float32)
+    centre, radius = weights @ landmarks[COMPACT_PARTS[region]], face * rng.uniform(0.07, 0.16)
+    angle, reach = rng.uniform(0, 2 * np.pi), radius * rng.uniform(1.2, 2.2)
+    shift = np.float32([[1, 0, reach * np.cos(angle)], [0, 1, reach * np.sin(angle)]])
+    copy = cv2.warpAffine(image, shift, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
+    mask = (((x - centre[0]) ** 2 + (y - centre[1]) ** 2) < radius**2).astype(np.float32)
+    if rng.random() < 0.5:
+        return Forgery(poisson(copy, image, inner_mask(mask)), image, mask, "heal", region)
+    soft = cv2.GaussianBlur(mask, (0, 0), radius * rng.uniform(0.08, 0.25))
+    return Forgery(image + (copy - image) * soft[..., None], image, soft, "heal", region)
+
+
+def morph(image, landmarks, donor, donor_landmarks, rng) -> Forgery:
+    """Two people's faces cross-faded inside the hull, as in morphed passport photographs; soft edge."""
+    width = float(np.ptp(landmarks[:, 0]))
+    warped = warp_by_landmarks(donor, donor_landmarks, landmarks, image.shape[:2])
+    hull = hull_mask(image.shape[:2], landmarks)
+    warped = match_colours(warped, image, hull > 0)
+    mask = cv2.GaussianBlur(grow(hull, -0.04 * width), (0, 0), width * rng.uniform(0.02, 0.04))
+    share = rng.uniform(0.35, 0.65)
+    return Forgery(image + (warped - image) * (share * mask[..., None]), image, mask, "morph", "face")
+
+
+ALONE = {"poisson-part": poisson_part, "liquify": liquify, "inpaint": inpaint, "smooth": smooth, "heal": heal}
+WITH_DONOR = {"splice": splice, "morph": morph}
+# In this order: test pictures are drawn one after the other, so a kind added at the end leaves the others as they were.
+KINDS = ("swap-alpha", "swap-poisson", "splice", "poisson-part", "liquify", "inpaint", "smooth", "heal", "morph")
 
 
 def make(kind: str, image, landmarks, donor, donor_landmarks, rng) -> Forgery:
@@ -158,8 +189,8 @@ def make(kind: str, image, landmarks, donor, donor_landmarks, rng) -> Forgery:
     for _ in range(5):
         if kind.startswith("swap-"):
             forgery = swap(image, landmarks, donor, donor_landmarks, rng, kind[5:])
-        elif kind == "splice":
-            forgery = splice(image, landmarks, donor, donor_landmarks, rng)
+        elif kind in WITH_DONOR:
+            forgery = WITH_DONOR[kind](image, landmarks, donor, donor_landmarks, rng)
         elif kind in ALONE:
             forgery = ALONE[kind](image, landmarks, rng)
         else:

@@ -67,13 +67,17 @@ class Evidence(nn.Module):
 
 
 class TrainingNetwork(nn.Module):
-    """KFD plus what training needs. `mode`: 'lora' (LoRA in the MLPs, LayerNorms trained too) or 'full' (every encoder weight)."""
+    """KFD plus what training needs. `mode`: 'lora' (LoRA in the MLPs, LayerNorms trained too) or 'full' (every encoder weight).
 
-    def __init__(self, encoder: VisionTransformer, taps: list[int], mode: str = "lora", rank: int = 16, embedding: int = 256):
+    `precision`: of the encoder's matrix products, 'bfloat16' (autocast) or 'float32'; which is faster depends on the processor."""
+
+    def __init__(self, encoder: VisionTransformer, taps: list[int], mode: str = "lora", rank: int = 16, embedding: int = 256, precision: str = "bfloat16"):
         super().__init__()
         if mode not in ("lora", "full"):
             raise ValueError(f"expected mode 'lora' or 'full', got {mode!r}")
-        self.mode = mode
+        if precision not in ("bfloat16", "float32"):
+            raise ValueError(f"expected precision 'bfloat16' or 'float32', got {precision!r}")
+        self.mode, self.precision = mode, precision
         self.kfd = KFD(encoder, taps, embedding)
         self.evidence = Evidence(len(taps))
         # In KFD a buffer; here a parameter, made unit length at each use.
@@ -135,7 +139,7 @@ class TrainingNetwork(nn.Module):
     def forward(self, pictures: Tensor, window: tuple[int, int, int] | None = None) -> tuple[list[Tensor], Tensor]:
         """uint8 (B,224,224,3) -> patch logits per level (B,side,side), deepfake minus pristine, and the image logit (B,)."""
         x = normalise(pictures)
-        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
             tapped = self.tapped(x, window)
         patch_logits = [s[:, 1] - s[:, 0] for s in self.similarities(tapped)]
         return patch_logits, self.evidence(patch_logits)

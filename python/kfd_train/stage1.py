@@ -41,7 +41,7 @@ def build_network(config: dict, backbone: Path | None) -> TrainingNetwork:
     encoder = VisionTransformer(**config.get("encoder", {}))
     if backbone is not None:
         encoder.load_state_dict(torch.load(backbone, weights_only=True))
-    return TrainingNetwork(encoder, config["taps"], config["mode"], config["rank"], config["embedding"])
+    return TrainingNetwork(encoder, config["taps"], config["mode"], config["rank"], config["embedding"], config.get("precision", "bfloat16"))
 
 
 def restore_network(config: dict, weights: dict[str, torch.Tensor]) -> TrainingNetwork:
@@ -123,7 +123,7 @@ def prepare(config: dict, folder: Path) -> tuple[PairStream, testsets.TestSet]:
     faces = read_faces(folder)
     photographs = read_photographs(folder) if config["photograph_share"] > 0 else []
     material = Material([f for f in faces if f.split == "train"], template, np.asarray(canonical["meanLandmarks"]), photographs)
-    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], config["photograph_share"], config["kinds"], config["varied"])
+    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], config["photograph_share"], config["kinds"], config["varied"], config.get("mingled", 0.0))
     tests = testsets.build([f for f in faces if f.split == "calibration"], template, config["validation_variants"], loose=False)
     wanted = np.isin(tests.kind, ("real", *VALIDATION_KINDS))
     return stream, testsets.TestSet(**{name: values[wanted] for name, values in vars(tests).items()})
@@ -286,4 +286,5 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     config = read_config(arguments.config, arguments.set)
     a = arguments
-    print(json.dumps(run(config, a.dir, a.out, a.backbone, a.device, a.initial, a.start, a.chunk_minutes)))
+    backbone = None if a.initial else a.backbone  # whatever weights the run starts from hold the encoder too
+    print(json.dumps(run(config, a.dir, a.out, backbone, a.device, a.initial, a.start, a.chunk_minutes)))

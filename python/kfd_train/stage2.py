@@ -179,7 +179,7 @@ def run(
     material = Material([f for f in faces if f.split == "train"], template, np.asarray(canonical["meanLandmarks"]))
 
     network = restore_network(config, state["network"])
-    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], 0.0, config["kinds"], config["varied"])
+    stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], 0.0, config["kinds"], config["varied"], config.get("mingled", 0.0))
     kfd = network.finish().to(device)
     started = time.monotonic()
     maps, masks = store_maps(kfd, stream, batches, config["workers"])

@@ -7,6 +7,8 @@ sharpness, compression and tone each time does not.
 import cv2
 import numpy as np
 
+from kfd_export.align import umeyama
+
 from . import jitter
 
 
@@ -50,3 +52,20 @@ def vary(image: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> 
     if rng.random() < 0.5:
         image, landmarks = reshape_face(image, landmarks, rng)
     return photographed_otherwise(image, rng), landmarks
+
+
+def placed_over(pixels: np.ndarray, landmarks: np.ndarray, wanted: np.ndarray, size: int) -> np.ndarray:
+    """A photograph (H,W,3) turned and scaled so that its landmarks (68,2) lie as near as possible to `wanted`: (size,size,3) float32."""
+    matrix = umeyama(landmarks, wanted)
+    return cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101).astype(np.float32)
+
+
+def mingle(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`image` with part of `other`, a photograph of somebody else in the same place (both float32 (n,n,3)): half of the time its light
+    and colours alone (coarse structure), half of the time a cross-fade of the whole pictures. No seam, hence honest; and a few
+    photographs become thousands of pairs."""
+    share = rng.uniform(0.3, 0.8)
+    if rng.random() < 0.5:
+        coarse = rng.uniform(0.02, 0.08) * len(image)
+        return np.clip(image + share * cv2.GaussianBlur(other - image, (0, 0), coarse), 0, 255)
+    return image + 0.6 * share * (other - image)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kfd_export.align import invert, transform, umeyama, warp_to_crop
-from kfd_export.canonical import EYES, MIRROR, blend_regions, hull, named_regions, scatter, symmetric, template_of
+from kfd_export.canonical import EYES, MIRROR, blend_regions, hull, named_regions, scatter, symmetric, template_of, zoomed
 from kfd_export.resampling import resize_uint8, sample_uint8
 
 torch.set_num_threads(1)
@@ -133,6 +133,11 @@ def test_the_template_keeps_the_eyes_and_averages_nose_and_mouth():
     np.testing.assert_array_equal(template[:2], EYES)
     with pytest.raises(ValueError, match="at least 5 upright frontal"):
         template_of(np.stack([turned] * 9))
+
+
+def test_zooming_keeps_the_middle_and_enlarges_about_it():
+    np.testing.assert_allclose(zoomed([[112, 116], [83, 92]], 1.3, 116), [[112, 112], [74.3, 80.8]])
+    np.testing.assert_allclose(zoomed(EYES, 1, 112), EYES)
 
 
 def test_mirroring_landmarks_twice_changes_nothing():

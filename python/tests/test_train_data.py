@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kfd_export.align import warp_to_crop
-from kfd_train import blends, crops, manipulations, postprocess, regions, store, synthetic, testsets
+from kfd_train import blends, crops, manipulations, postprocess, regions, store, synthetic, testsets, variation
 from kfd_train.batches import Material, PairStream
 
 torch.set_num_threads(1)
@@ -100,6 +100,28 @@ def test_mask_follows_the_flip():
     assert postprocess.run_mask(mask, steps)[:, -50:].all() and not postprocess.run_mask(mask, steps)[:, :170].any()
 
 
+def test_mingling_lays_another_face_over_this_one_without_a_seam(material):
+    face, other = material.faces[:2]
+    image, landmarks = crops.test_crop(face, material.template, np.random.default_rng(0), False)
+    placed = variation.placed_over(other.pixels, other.landmarks, landmarks, len(image))
+    away = np.abs(placed - image).mean(2)
+    for seed in range(8):  # both ways of mingling are among them
+        mingled = variation.mingle(image, placed, np.random.default_rng(seed))
+        change = mingled - image
+        assert 0.5 < np.abs(change).mean() < away.mean()
+        # A seam would be a step in the change where neither picture has an edge of its own.
+        edges = np.abs(np.diff(image, axis=1)).max() + np.abs(np.diff(placed, axis=1)).max()
+        assert np.abs(np.diff(change, axis=1)).max() <= edges
+    own = variation.placed_over(face.pixels, face.landmarks, landmarks, len(image))
+    assert np.abs(own - image)[60:160, 60:160].mean() < 6
+
+
+def test_mingled_batches_differ_and_can_be_repeated(material):
+    plain, mingled = (PairStream(material, 2, seed=7, mingled=share).batch(5)[0] for share in (0.0, 1.0))
+    assert not torch.equal(plain, mingled)
+    assert torch.equal(mingled, PairStream(material, 2, seed=7, mingled=1.0).batch(5)[0])
+
+
 def test_batches_depend_on_seed_and_index_alone(material):
     first, second = PairStream(material, 2, seed=7), PairStream(material, 2, seed=7)
     second.batch(3)
@@ -124,6 +146,6 @@ def test_unknown_names_are_refused(material):
     with pytest.raises(ValueError, match="expected a condition"):
         postprocess.degrade(np.zeros((224, 224, 3), np.uint8), "fog")
     with pytest.raises(ValueError, match="expected a kind"):
-        manipulations.make("morph", None, None, None, None, np.random.default_rng(0))
+        manipulations.make("puppetry", None, None, None, None, np.random.default_rng(0))
     with pytest.raises(FileNotFoundError, match="kfd_train faces"):
         store.read_faces("/nonexistent")
