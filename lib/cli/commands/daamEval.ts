@@ -18,6 +18,7 @@ import type { EvaluationDocument, EvaluationSettings } from '../../faithfulness/
 import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
+import { addImageFolderOptions } from '../evaluationOptions.js';
 import { interruptSignal } from '../interrupt.js';
 import { addMachineOptions, checkInteger, createEngine } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
@@ -25,7 +26,7 @@ import { startProgress } from '../progress.js';
 
 function options(cli: Argv) {
   return addMachineOptions(
-    cli
+    addImageFolderOptions(cli)
       .positional('folder', {
         type: 'string',
         demandOption: true,
@@ -37,17 +38,11 @@ function options(cli: Argv) {
         describe:
           'NAME.pt or NAME.kfd.json of a detector or vision transformer; default: the bundled detector',
       })
-      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
       .option('trust-model', {
         type: 'boolean',
         default: false,
         describe: 'Load a detector without a manifest (it is a program)',
       })
-      .option('masks', {
-        type: 'string',
-        describe: 'Folder with NAME.png for each image; default: beside the images',
-      })
-      .option('groups', { type: 'string', describe: 'CSV of image,group: one person or video is one group' })
       .option('target', {
         type: 'string',
         describe: 'What is explained; default forgery for detectors, max for classifiers',
@@ -66,8 +61,6 @@ function options(cli: Argv) {
         default: 'largest' as const,
         describe: 'Detectors: align the largest face; whole = the image is the face crop',
       })
-      .option('limit', { type: 'number', describe: 'Take so many images, drawn by the seed' })
-      .option('seed', { type: 'number', default: 0, describe: 'Seed of everything that is drawn' })
       .option('steps', { type: 'number', default: 10, describe: 'Steps of the perturbation curves' })
       .option('out', {
         type: 'string',
@@ -80,12 +73,6 @@ function options(cli: Argv) {
         describe: 'Print the summary as JSON, kfd.daam-eval/1',
       }),
   )
-    .option('quiet', {
-      alias: 'q',
-      type: 'boolean',
-      default: false,
-      describe: 'No progress bar and no summary line',
-    })
     .example(
       '$0 daam-eval forgeries --masks masks --out results.json',
       'where do the maps of the detector lie?',

@@ -14,6 +14,7 @@ import type { DetectorModel } from '../../kfd/detectorModel.js';
 import type { Engine } from '../../native/engine.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../exitCodes.js';
+import { addImageFolderOptions } from '../evaluationOptions.js';
 import { interruptSignal } from '../interrupt.js';
 import { addMachineOptions, checkInteger, createEngine } from '../machineOptions.js';
 import { formatTable, writeJson, writeMessage, writeResult as printResult, writeWarning } from '../output.js';
@@ -21,7 +22,7 @@ import { startProgress } from '../progress.js';
 
 function options(cli: Argv) {
   return addMachineOptions(
-    cli
+    addImageFolderOptions(cli)
       .positional('folder', {
         type: 'string',
         demandOption: true,
@@ -32,7 +33,6 @@ function options(cli: Argv) {
         default: 'default',
         describe: 'Detector, NAME.pt or NAME.kfd.json; default: the bundled one',
       })
-      .option('face-model', { type: 'string', describe: 'Face detector; default: the bundled one' })
       .option('explainer', { type: 'string', describe: 'Manifest of the prompts; default: the bundled one' })
       .option('language-model', {
         type: 'string',
@@ -47,18 +47,11 @@ function options(cli: Argv) {
         type: 'string',
         describe: 'Own questions, one a line, a blank line begins a new dialogue; default: drawn wordings',
       })
-      .option('masks', {
-        type: 'string',
-        describe: 'Folder with NAME.png for each image; default: beside the images',
-      })
-      .option('groups', { type: 'string', describe: 'CSV of image,group: one person or video is one group' })
       .option('faces', {
         choices: ['largest', 'whole'] as const,
         default: 'largest' as const,
         describe: 'largest = align the largest face; whole = the image is the face crop, without regions',
       })
-      .option('limit', { type: 'number', describe: 'Take so many images, drawn by the seed' })
-      .option('seed', { type: 'number', default: 0, describe: 'Seed of everything that is drawn' })
       .option('max-rounds', { type: 'number', default: 2, describe: 'Rounds an answer may take' })
       .option('threads', { type: 'number', default: 1, describe: 'Threads of the language model' })
       .option('parallel', {
@@ -76,12 +69,6 @@ function options(cli: Argv) {
         describe: 'Print the summary as JSON, kfd.explain-eval/1',
       }),
   )
-    .option('quiet', {
-      alias: 'q',
-      type: 'boolean',
-      default: false,
-      describe: 'No progress bar and no summary line',
-    })
     .example(
       '$0 explain-eval forgeries --out results.json',
       'are the explanations true, and do prompts matter?',
