@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kfd_export.files import sha256_of
 from kfd_train.schedule import rate_factor
 
 from . import corpus
 from .batches import PLACEHOLDERS, Batch, BatchStream, Dialogue, DialogueEncoder, bucketed, collate
 from .language_model import LanguageModel
+from .lora import read_adapter, state_of_adapter
 from .pictures import DetectedPictures, DrawnPictures, MixedPictures, Pictures
 from .slots import slot_basis
 
@@ -158,10 +160,14 @@ class Trainer:
         os.replace(temporary, path)
 
     def start_from(self, state: dict) -> None:
-        """Takes the weights of another stretch; optimiser and counters start afresh."""
+        """Takes the weights of another stretch (or of exported_state); optimiser and counters start afresh."""
         self.earlier = stretches(state)
         self.model.load_state_dict(state["lora"], strict=True)
-        if self.prompts is not None and state["prompts"] is not None:
+        if self.prompts is None:
+            return
+        if "visual" in state:
+            self.prompts.visual_projection.load_state_dict(state["visual"])
+        elif state["prompts"] is not None:
             self.prompts.load_state_dict(state["prompts"])
 
     def resume(self, state: dict) -> None:
@@ -177,8 +183,29 @@ class Trainer:
 
 
 def stretches(state: dict) -> list[dict]:
-    """What a checkpoint was trained on: its own stretch last."""
-    return [*state["earlier"], {name: state[name] for name in SUMMARY}]
+    """What a checkpoint was trained on: its own stretch last. An exported explainer has no stretch of its own."""
+    own = [{name: state[name] for name in SUMMARY}] if "step" in state else []
+    return [*state["earlier"], *own]
+
+
+def exported_state(manifest: Path) -> dict:
+    """What an exported explainer gives to a new detector: the adapter and the visual projection. Its prompt learner belongs to the old
+    detector's regions and stays behind. Raises ValueError if files and manifest do not belong together."""
+    described = json.loads(manifest.read_text(encoding="utf-8"))
+    files = {"module": described, "adapter": described["explainer"]["adapter"]}
+    for entry in files.values():
+        found = sha256_of(manifest.parent / entry["file"])
+        if found != entry["sha256"]:
+            raise ValueError(f"expected {entry['file']} with SHA-256 {entry['sha256']}, got {found}; manifest and files do not belong together")
+    factors, _ = read_adapter(manifest.parent / files["adapter"]["file"])
+    module = torch.jit.load(str(manifest.parent / files["module"]["file"]), map_location="cpu").float()
+    visual = {name: value.detach().clone() for name, value in module.visual_projection.state_dict().items()}
+    return {"lora": state_of_adapter(factors), "visual": visual, "earlier": described["training"]["stretches"]}
+
+
+def load_start(path: Path) -> dict:
+    """A checkpoint, or an explainer's manifest (*.kfd.json)."""
+    return exported_state(path) if path.suffix == ".json" else torch.load(path, map_location="cpu", weights_only=True)
 
 
 @torch.inference_mode()
@@ -236,7 +263,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--language-model", type=Path, default=LANGUAGE_MODEL, help="SmolLM2-135M-Instruct as GGUF")
     parser.add_argument("--detections", type=Path, help="store written by detections (source detections)")
     parser.add_argument("--prompts", type=Path, help="prompt learner written by prompts (source detections)")
-    parser.add_argument("--start", type=Path, help="checkpoint of another stretch to start from")
+    parser.add_argument("--start", type=Path, help="checkpoint of another stretch, or manifest of an exported explainer, to start from")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write; resumed from if it is there")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help=f"settings: {', '.join(asdict(Config()))}")
     arguments = parser.parse_args(argv)
@@ -255,7 +282,7 @@ def main(argv: list[str]) -> None:
         trainer.resume(torch.load(arguments.out, map_location="cpu", weights_only=True))
         print(f"resumed at step {trainer.step}, {trainer.seconds / 60:.1f} minutes", flush=True)
     elif arguments.start:
-        trainer.start_from(torch.load(arguments.start, map_location="cpu", weights_only=True))
+        trainer.start_from(load_start(arguments.start))
     dialogues = draw_dialogues(trainer, checked, config.validation_dialogues, seed=1 << 20)
     trainer.run(arguments.out, lambda: exact_answers(model, checked, dialogues))
 

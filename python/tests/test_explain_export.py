@@ -14,7 +14,7 @@ from kfd_explain.batches import PLACEHOLDERS, DialogueEncoder
 from kfd_explain.evidence import Evidence
 from kfd_explain.language_model import LanguageModel
 from kfd_explain.lora import adapter_tensors, read_adapter, state_of_adapter, write_adapter
-from kfd_explain.train import embed
+from kfd_explain.train import Config, Trainer, embed, load_start
 from kfd_export.files import sha256_of
 from kfd_model.heads import PromptLearner
 
@@ -123,6 +123,28 @@ def test_the_three_files_belong_together(file, detector, tmp_path):
     assert {t.dtype for t in stored.parameters()} == {torch.float16}
     assert {name for name, _ in stored.named_children()} == {"prompt_learner", "visual_projection"}
     assert 0 < export.half_storage_error(prompts, tmp_path / "out" / "explainer.pt") < 0.02
+
+
+def test_an_exported_explainer_starts_the_training_for_another_detector(file, detector, tmp_path):
+    trained, prompts, out = adapted_model(file), small_prompts(), tmp_path / "out"
+    own = {"source": "drawn", "step": 2, "dialogues": 5, "tokens": 90, "seconds": 3.0, "loss": 0.5}
+    factors, identity = adapter_tensors(trained.state_dict()), export.detector_identity(detector)
+    export.write_explainer(prompts, factors, identity, out, maturity="demonstration", training={"stretches": [own]}, metrics={})
+    model, start = LanguageModel(file, torch.float32, lora=True), load_start(out / "explainer.kfd.json")
+    given = small_prompts()
+    nn.init.zeros_(given.visual_projection.weight)
+    learner = {name: value.clone() for name, value in given.prompt_learner.state_dict().items()}
+    trainer = Trainer(model, None, given, Config())
+    trainer.start_from(start)
+    torch.testing.assert_close(given.visual_projection.weight, prompts.visual_projection.weight, atol=1e-3, rtol=1e-3)
+    for name, value in given.prompt_learner.state_dict().items():
+        torch.testing.assert_close(value, learner[name], atol=0, rtol=0)
+    assert trainer.earlier == [own]
+    write_adapter(adapter_tensors(model.state_dict()), tmp_path / "again.gguf")
+    assert sha256_of(tmp_path / "again.gguf") == sha256_of(out / "explainer-lora.gguf")
+    (out / "explainer-lora.gguf").write_bytes(b"other")
+    with pytest.raises(ValueError, match="do not belong together"):
+        load_start(out / "explainer.kfd.json")
 
 
 def test_a_manifest_of_another_detector_file_is_refused(detector):
