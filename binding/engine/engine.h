@@ -10,39 +10,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
+
 namespace kfd::engine {
 
-// Codes map one to one to the JavaScript codes `ERR_KFD_<NAME>` (lib/errors.ts).
-enum class ErrorCode {
-  kModelLoad,         // the file is not a TorchScript archive, or torch refuses it
-  kModelUnsupported,  // it loads, but is frozen, or its shape or children are unknown
-  kModelMismatch,     // options contradict the module (heads that do not divide the width, wrong taps ...)
-  kInvalidArgument,   // a request is malformed
-  kQueueFull,         // the bounded queue is full (items or bytes)
-  kAborted,           // cancelled by the caller
-  kDisposed,          // the executor or model is gone
-  kOutOfMemory,
-  kDevice,    // no such device, or the device failed
-  kInternal,  // anything else that torch throws
-};
-
-// `what()` says what was expected and what came; `hint()` says what to do.
-class Error : public std::runtime_error {
- public:
-  Error(ErrorCode code, const std::string& message, std::string hint = {})
-      : std::runtime_error(message), code_(code), hint_(std::move(hint)) {}
-  ErrorCode code() const noexcept { return code_; }
-  const std::string& hint() const noexcept { return hint_; }
-
- private:
-  ErrorCode code_;
-  std::string hint_;
-};
+using kfd::Error;
+using kfd::ErrorCode;
 
 // A dense row-major float32 array.
 struct Array {

@@ -13,39 +13,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
+
 namespace kfd::llm {
 
-// Codes map one to one to the JavaScript codes `ERR_KFD_<NAME>` (lib/errors.ts).
-enum class ErrorCode {
-  kLlamaMissing,     // no libllama there, or the addon was built without this part
-  kLlamaMismatch,    // libllama is of another release than the headers that this part was compiled with
-  kLanguageModel,    // the GGUF file or its adapter is missing, damaged, foreign or does not fit
-  kInvalidArgument,  // a request is malformed
-  kQueueFull,        // too many writes wait
-  kAborted,          // cancelled by the caller
-  kDisposed,         // the prefix writer is closed
-  kOutOfMemory,
-  kFileWrite,  // the state file cannot be written
-  kInternal,   // anything else that llama.cpp refuses
-};
-
-// `what()` says what was expected and what came; `hint()` says what to do.
-class Error : public std::runtime_error {
- public:
-  Error(ErrorCode code, const std::string& message, std::string hint = {})
-      : std::runtime_error(message), code_(code), hint_(std::move(hint)) {}
-  ErrorCode code() const noexcept { return code_; }
-  const std::string& hint() const noexcept { return hint_; }
-
- private:
-  ErrorCode code_;
-  std::string hint_;
-};
+using kfd::Error;
+using kfd::ErrorCode;
 
 // --------------------------------------------------------------------------------------------------------- library
 

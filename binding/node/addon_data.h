@@ -45,8 +45,8 @@ class AddonData {
   template <class Parts>
   Parts& take_parts(const char* made_by) {
     if (parts_ == nullptr) {
-      throw engine::Error(engine::ErrorCode::kInvalidArgument,
-                          std::string("this class cannot be constructed directly; use ") + made_by);
+      throw Error(ErrorCode::kInvalidArgument,
+                  std::string("this class cannot be constructed directly; use ") + made_by);
     }
     return *static_cast<Parts*>(std::exchange(parts_, nullptr));
   }

@@ -23,7 +23,7 @@ namespace kfd::node {
 
 struct LoadOutcome {
   std::shared_ptr<engine::Model> model;
-  std::unique_ptr<engine::Error> error;
+  std::unique_ptr<Error> error;
 };
 struct ShutdownOutcome {};
 using Delivery = std::variant<engine::Outcome, engine::BlockOutcome, LoadOutcome, llm::LoadOutcome, llm::WriteOutcome,

@@ -57,52 +57,32 @@ Napi::Error js_error(Napi::Env env, const char* code, const char* message, const
 
 }  // namespace
 
-const char* code_name(engine::ErrorCode code) {
-  using engine::ErrorCode;
+const char* code_name(ErrorCode code) {
   switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return "ERR_KFD_INVALID_ARGUMENT";
+    case ErrorCode::kQueueFull:
+      return "ERR_KFD_QUEUE_FULL";
+    case ErrorCode::kAborted:
+      return "ERR_KFD_ABORTED";
+    case ErrorCode::kDisposed:
+      return "ERR_KFD_DISPOSED";
+    case ErrorCode::kOutOfMemory:
+      return "ERR_KFD_OUT_OF_MEMORY";
     case ErrorCode::kModelLoad:
       return "ERR_KFD_MODEL_LOAD";
     case ErrorCode::kModelUnsupported:
       return "ERR_KFD_MODEL_UNSUPPORTED";
     case ErrorCode::kModelMismatch:
       return "ERR_KFD_MODEL_MISMATCH";
-    case ErrorCode::kInvalidArgument:
-      return "ERR_KFD_INVALID_ARGUMENT";
-    case ErrorCode::kQueueFull:
-      return "ERR_KFD_QUEUE_FULL";
-    case ErrorCode::kAborted:
-      return "ERR_KFD_ABORTED";
-    case ErrorCode::kDisposed:
-      return "ERR_KFD_DISPOSED";
-    case ErrorCode::kOutOfMemory:
-      return "ERR_KFD_OUT_OF_MEMORY";
     case ErrorCode::kDevice:
       return "ERR_KFD_DEVICE";
-    case ErrorCode::kInternal:
-      break;
-  }
-  return "ERR_KFD_INTERNAL";
-}
-
-const char* code_name(llm::ErrorCode code) {
-  using llm::ErrorCode;
-  switch (code) {
     case ErrorCode::kLlamaMissing:
       return "ERR_KFD_LLAMA_MISSING";
     case ErrorCode::kLlamaMismatch:
       return "ERR_KFD_LLAMA_MISMATCH";
     case ErrorCode::kLanguageModel:
       return "ERR_KFD_LANGUAGE_MODEL";
-    case ErrorCode::kInvalidArgument:
-      return "ERR_KFD_INVALID_ARGUMENT";
-    case ErrorCode::kQueueFull:
-      return "ERR_KFD_QUEUE_FULL";
-    case ErrorCode::kAborted:
-      return "ERR_KFD_ABORTED";
-    case ErrorCode::kDisposed:
-      return "ERR_KFD_DISPOSED";
-    case ErrorCode::kOutOfMemory:
-      return "ERR_KFD_OUT_OF_MEMORY";
     case ErrorCode::kFileWrite:
       return "ERR_KFD_FILE_WRITE";
     case ErrorCode::kInternal:
@@ -111,17 +91,13 @@ const char* code_name(llm::ErrorCode code) {
   return "ERR_KFD_INTERNAL";
 }
 
-Napi::Error to_js_error(Napi::Env env, const engine::Error& error) {
+Napi::Error to_js_error(Napi::Env env, const Error& error) {
   return js_error(env, code_name(error.code()), error.what(), error.hint());
 }
 
-Napi::Error to_js_error(Napi::Env env, const llm::Error& error) {
-  return js_error(env, code_name(error.code()), error.what(), error.hint());
-}
-
-engine::Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received) {
-  return engine::Error(engine::ErrorCode::kInvalidArgument, "Expected " + expected + " for " + name + " but received " +
-                                                                describe(received) + " of type " + type_name(received));
+Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received) {
+  return Error(ErrorCode::kInvalidArgument, "Expected " + expected + " for " + name + " but received " +
+                                                describe(received) + " of type " + type_name(received));
 }
 
 void require_tag(const Napi::CallbackInfo& info, const napi_type_tag& tag, const char* class_name) {

@@ -1,25 +1,22 @@
-// Between the errors of the engine and of the language-model part and JavaScript errors with `code` and `hint`.
+// Between the C++ parts' errors and JavaScript errors with `code` and `hint`.
 #pragma once
 
 #include <exception>
 #include <new>
 #include <string>
 
-#include "../engine/engine.h"
-#include "../llm/llm.h"
+#include "../core/error.h"
 #include "napi_setup.h"
 
 namespace kfd::node {
 
 // "ERR_KFD_QUEUE_FULL" ...; the same names as lib/errors.ts.
-const char* code_name(engine::ErrorCode code);
-const char* code_name(llm::ErrorCode code);
+const char* code_name(ErrorCode code);
 
-Napi::Error to_js_error(Napi::Env env, const engine::Error& error);
-Napi::Error to_js_error(Napi::Env env, const llm::Error& error);
+Napi::Error to_js_error(Napi::Env env, const Error& error);
 
 // The uniform argument error: "Expected <expected> for <name> but received <value> of type <type>".
-engine::Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received);
+Error argument_error(const std::string& expected, const std::string& name, const Napi::Value& received);
 
 // Throws unless `object` is one of ours: unwrapping a foreign object would read foreign memory.
 void require_tag(const Napi::CallbackInfo& info, const napi_type_tag& tag, const char* class_name);
@@ -31,16 +28,14 @@ auto guarded(Napi::Env env, Body&& body) -> decltype(body()) {
     return body();
   } catch (const Napi::Error&) {
     throw;
-  } catch (const engine::Error& error) {
-    throw to_js_error(env, error);
-  } catch (const llm::Error& error) {
+  } catch (const Error& error) {
     throw to_js_error(env, error);
   } catch (const std::bad_alloc&) {
-    throw to_js_error(env, engine::Error(engine::ErrorCode::kOutOfMemory, "an allocation failed"));
+    throw to_js_error(env, Error(ErrorCode::kOutOfMemory, "an allocation failed"));
   } catch (const std::exception& error) {
-    throw to_js_error(env, engine::Error(engine::ErrorCode::kInternal, error.what()));
+    throw to_js_error(env, Error(ErrorCode::kInternal, error.what()));
   } catch (...) {
-    throw to_js_error(env, engine::Error(engine::ErrorCode::kInternal, "an exception of unknown type"));
+    throw to_js_error(env, Error(ErrorCode::kInternal, "an exception of unknown type"));
   }
 }
 

@@ -69,11 +69,11 @@ Napi::Value ExecutorWrap::load(const Napi::CallbackInfo& info) {
     try {
       (*executor_)
           ->load(path, std::move(options),
-                 [ticket](std::shared_ptr<engine::Model> model, std::unique_ptr<engine::Error> error) {
+                 [ticket](std::shared_ptr<engine::Model> model, std::unique_ptr<Error> error) {
                    ticket.deliver(LoadOutcome{std::move(model), std::move(error)});
                  });
-    } catch (const engine::Error& error) {
-      ticket.deliver(LoadOutcome{nullptr, std::make_unique<engine::Error>(error)});
+    } catch (const Error& error) {
+      ticket.deliver(LoadOutcome{nullptr, std::make_unique<Error>(error)});
     }
     return deferred.Promise();
   });

@@ -17,7 +17,7 @@ class PendingCall : public Pending {
 
  protected:
   template <class Value>
-  void settle_with(Napi::Env env, const std::unique_ptr<Value>& value, const std::unique_ptr<engine::Error>& error) {
+  void settle_with(Napi::Env env, const std::unique_ptr<Value>& value, const std::unique_ptr<Error>& error) {
     state_->calling = false;
     state_->release_when_idle();
     if (error) {
@@ -40,7 +40,7 @@ class PendingForward : public PendingCall {
     SharedExecutor::note_first_use();
     auto& outcome = std::get<engine::Outcome>(delivery);
     // Only a forward pass that a full queue refused reads the pixels again.
-    if (!outcome.error || outcome.error->code() != engine::ErrorCode::kQueueFull) state_->pin.Reset();
+    if (!outcome.error || outcome.error->code() != ErrorCode::kQueueFull) state_->pin.Reset();
     settle_with(env, outcome.result, outcome.error);
   }
 };
@@ -112,12 +112,11 @@ FlowWrap::FlowWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FlowWrap>(
 
 void FlowWrap::require_ready() const {
   if (state_->calling) {
-    throw engine::Error(engine::ErrorCode::kInvalidArgument,
-                        "a flow does one thing at a time, and its previous call has not settled",
-                        "Await forward(), begin() and each next() before the following call.");
+    throw Error(ErrorCode::kInvalidArgument, "a flow does one thing at a time, and its previous call has not settled",
+                "Await forward(), begin() and each next() before the following call.");
   }
   if (state_->closed) {
-    throw engine::Error(engine::ErrorCode::kDisposed, "this flow was closed", "Start another with model.flow().");
+    throw Error(ErrorCode::kDisposed, "this flow was closed", "Start another with model.flow().");
   }
 }
 
@@ -137,8 +136,8 @@ Napi::Value FlowWrap::forward(const Napi::CallbackInfo& info) {
     return call<PendingForward>(info.Env(), [](engine::Flow& flow, const Ticket& ticket) {
       try {
         flow.forward(run_callback(ticket));
-      } catch (const engine::Error& error) {
-        ticket.deliver(engine::Outcome{nullptr, std::make_unique<engine::Error>(error)});
+      } catch (const Error& error) {
+        ticket.deliver(engine::Outcome{nullptr, std::make_unique<Error>(error)});
       }
     });
   });
@@ -151,8 +150,8 @@ Napi::Value FlowWrap::begin(const Napi::CallbackInfo& info) {
     return call<PendingBegin>(info.Env(), [&](engine::Flow& flow, const Ticket& ticket) {
       try {
         flow.begin(std::move(pass), run_callback(ticket));
-      } catch (const engine::Error& error) {
-        ticket.deliver(engine::Outcome{nullptr, std::make_unique<engine::Error>(error)});
+      } catch (const Error& error) {
+        ticket.deliver(engine::Outcome{nullptr, std::make_unique<Error>(error)});
       }
     });
   });
@@ -164,8 +163,8 @@ Napi::Value FlowWrap::next(const Napi::CallbackInfo& info) {
     return call<PendingNext>(info.Env(), [](engine::Flow& flow, const Ticket& ticket) {
       try {
         flow.next(block_callback(ticket));
-      } catch (const engine::Error& error) {
-        ticket.deliver(engine::BlockOutcome{nullptr, std::make_unique<engine::Error>(error)});
+      } catch (const Error& error) {
+        ticket.deliver(engine::BlockOutcome{nullptr, std::make_unique<Error>(error)});
       }
     });
   });

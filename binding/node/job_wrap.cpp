@@ -47,8 +47,8 @@ Napi::Object JobWrap::start(Napi::Env env, std::shared_ptr<SharedExecutor> execu
       data.completion().expect(std::make_unique<PendingRun>(deferred, std::move(executor), std::move(pin), parts.link));
   try {
     parts.link->job = submit([ticket](engine::Outcome outcome) { ticket.deliver(std::move(outcome)); });
-  } catch (const engine::Error& error) {
-    ticket.deliver(engine::Outcome{nullptr, std::make_unique<engine::Error>(error)});
+  } catch (const Error& error) {
+    ticket.deliver(engine::Outcome{nullptr, std::make_unique<Error>(error)});
   }
   return wrap;
 }

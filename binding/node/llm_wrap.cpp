@@ -72,8 +72,8 @@ LlmWrap::LlmWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LlmWrap>(inf
     try {
       prefix_ = data.create<SharedPrefix>(std::move(options),
                                           [ticket](llm::LoadOutcome outcome) { ticket.deliver(std::move(outcome)); });
-    } catch (const llm::Error& error) {
-      ticket.deliver(llm::LoadOutcome{nullptr, std::make_unique<llm::Error>(error)});
+    } catch (const Error& error) {
+      ticket.deliver(llm::LoadOutcome{nullptr, std::make_unique<Error>(error)});
     }
     Napi::Object self = info.This().As<Napi::Object>();
     self.TypeTag(&kTag);
@@ -102,8 +102,8 @@ Napi::Value LlmWrap::write(const Napi::CallbackInfo& info) {
     try {
       job = prefix()->write(std::move(request),
                             [ticket](llm::WriteOutcome outcome) { ticket.deliver(std::move(outcome)); });
-    } catch (const llm::Error& error) {
-      ticket.deliver(llm::WriteOutcome{nullptr, std::make_unique<llm::Error>(error)});
+    } catch (const Error& error) {
+      ticket.deliver(llm::WriteOutcome{nullptr, std::make_unique<Error>(error)});
     }
     auto handle = Napi::Object::New(env);
     handle.Set("promise", deferred.Promise());
@@ -129,7 +129,7 @@ Napi::Value LlmWrap::close(const Napi::CallbackInfo& info) {
 }
 
 SharedPrefix& LlmWrap::prefix() const {
-  if (!prefix_) throw llm::Error(llm::ErrorCode::kDisposed, "This prefix writer never began");
+  if (!prefix_) throw Error(ErrorCode::kDisposed, "This prefix writer never began");
   return *prefix_;
 }
 

@@ -44,7 +44,7 @@ void ModelWrap::Finalize(Napi::BasicEnv env) {
 
 std::shared_ptr<engine::Model> ModelWrap::model() const {
   if (!parts_.model) {
-    throw engine::Error(engine::ErrorCode::kDisposed, "this model was disposed", "Load it again.");
+    throw Error(ErrorCode::kDisposed, "this model was disposed", "Load it again.");
   }
   return parts_.model;
 }

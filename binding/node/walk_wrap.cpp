@@ -73,8 +73,8 @@ Napi::Value WalkWrap::next(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     require_tag(info, kTag, "Walk");
     if (state_->stepping) {
-      throw engine::Error(engine::ErrorCode::kInvalidArgument, "next() was called before the previous one settled",
-                          "Await each next() before the following one.");
+      throw Error(ErrorCode::kInvalidArgument, "next() was called before the previous one settled",
+                  "Await each next() before the following one.");
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
     if (state_->closed) {
@@ -85,8 +85,8 @@ Napi::Value WalkWrap::next(const Napi::CallbackInfo& info) {
     const Ticket ticket = AddonData::of(env).completion().expect(std::make_unique<PendingStep>(deferred, state_));
     try {
       state_->walk->next([ticket](engine::BlockOutcome outcome) { ticket.deliver(std::move(outcome)); });
-    } catch (const engine::Error& error) {
-      ticket.deliver(engine::BlockOutcome{nullptr, std::make_unique<engine::Error>(error)});
+    } catch (const Error& error) {
+      ticket.deliver(engine::BlockOutcome{nullptr, std::make_unique<Error>(error)});
     }
     return deferred.Promise();
   });
