@@ -8,6 +8,7 @@ COMMANDS = {
     "faces": "faces",
     "photographs": "photographs",
     "train": "stage1",
+    "soup": "soup",
     "heads": "stage2",
     "naming": "choose_naming",
     "evaluate": "evaluate",

@@ -14,7 +14,7 @@ CONDITIONS = ("clean", "jpeg-75")
 
 @torch.no_grad()
 def class_logits(kfd: KFD, pictures: np.ndarray, batch: int = 16) -> np.ndarray:
-    """Deepfake minus pristine logit of the classifier, (N,), float32 heads on bfloat16 encoder features."""
+    """Deepfake minus pristine logit of the classifier, (N,), as the file ships: in float32."""
     from .stage2 import similarity_maps
 
     out = []

@@ -29,7 +29,7 @@ LEAST_RIGHT = 0.5  # of the names that are given on part edits, at least this sh
 
 @torch.inference_mode()
 def locate(kfd: KFD, pictures: np.ndarray, batch: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 (N,224,224,3) -> score (N,), forgery maps float32 (N,224,224); encoder and locator in bfloat16, one thread."""
+    """uint8 (N,224,224,3) -> score (N,), forgery maps float32 (N,224,224)."""
     from .stage2 import similarity_maps
 
     scores, maps = [], []
@@ -37,9 +37,7 @@ def locate(kfd: KFD, pictures: np.ndarray, batch: int = 4) -> tuple[np.ndarray, 
         similarities = similarity_maps(kfd, torch.from_numpy(pictures[first : first + batch]))
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(similarities.unbind(1)))]
         scores.append(kfd.classifier(enlarged)[:, 1])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = kfd.locator.logits(enlarged)
-        maps.append(logits.float().softmax(1)[:, 1])
+        maps.append(kfd.locator.logits(enlarged).softmax(1)[:, 1])
     return torch.cat(scores).numpy(), torch.cat(maps).numpy()
 
 

@@ -31,24 +31,29 @@ CLASSIFIER_RATE, LOCATOR_RATE = 3e-4, 3e-3  # the classifier only refines what i
 LOCATOR_CROP = 56  # side of the locator's training crops: it sees only 5 x 5 pixels of the enlarged maps
 
 
+def autocast(device: str, precision: str) -> torch.autocast:
+    """Matrix products and convolutions in `precision`: 'bfloat16' or 'float32'."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
 @torch.no_grad()
-def similarity_maps(kfd: KFD, pictures: Tensor, batch: int = 16) -> Tensor:
-    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32 on the model's device; encoder in bfloat16."""
+def similarity_maps(kfd: KFD, pictures: Tensor, batch: int = 16, precision: str = "float32") -> Tensor:
+    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32 on the model's device; `precision` of the encoder, by default as it ships."""
     device, out = kfd.class_embeddings.device, []
     for i in range(0, len(pictures), batch):
         x = normalise(pictures[i : i + batch].to(device))
-        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+        with autocast(str(device), precision):
             tapped = kfd.tapped_tokens(x)
         out.append(torch.stack(kfd.patch_similarities([t.float() for t in tapped]), dim=1))
     return torch.cat(out)
 
 
-def store_maps(kfd: KFD, stream: PairStream, batches: int, workers: int) -> tuple[Tensor, Tensor]:
+def store_maps(kfd: KFD, stream: PairStream, batches: int, workers: int, precision: str = "bfloat16") -> tuple[Tensor, Tensor]:
     """Maps float16 (N,levels,2,16,16) and masks uint8 (N,224,224) of so many training batches; even rows untouched."""
     maps, masks = [], []
     stream.first = 1 << 20  # pictures that stage 1 has not seen
     for pictures, mask in itertools.islice(loader(stream, workers), batches):
-        maps.append(similarity_maps(kfd, pictures).half().cpu())
+        maps.append(similarity_maps(kfd, pictures, precision=precision).half().cpu())
         masks.append(mask)
     return torch.cat(maps), torch.cat(masks)
 
@@ -82,7 +87,9 @@ def augment(maps: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, 
     return maps + offset[..., None, None].to(maps), masks
 
 
-def fit_last_layers(classifier: Classifier, kfd: KFD, scaled: Tensor, steps: int, generator: torch.Generator, device: str, batch: int = 32) -> None:
+def fit_last_layers(
+    classifier: Classifier, kfd: KFD, scaled: Tensor, steps: int, generator: torch.Generator, device: str, precision: str, batch: int = 32
+) -> None:
     """Fits fc1 and fc2 on the features that the starting convolutions give, each computed once: thousands of steps in seconds.
 
     The BatchNorms take their statistics from these pictures first. `scaled`: maps times MAP_SCALE, rows alternate real, fake.
@@ -90,7 +97,7 @@ def fit_last_layers(classifier: Classifier, kfd: KFD, scaled: Tensor, steps: int
 
     def features(rows: Tensor) -> Tensor:
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(scaled[rows].to(device).unbind(1)))]
-        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+        with autocast(device, precision):
             return classifier.features(enlarged).float().cpu()
 
     norms = [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -120,7 +127,9 @@ def fit_last_layers(classifier: Classifier, kfd: KFD, scaled: Tensor, steps: int
     classifier.train()
 
 
-def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, batch: int = 16, device: str = "cpu") -> None:
+def train_heads(
+    kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, batch: int = 16, device: str = "cpu", precision: str = "bfloat16"
+) -> None:
     """Trains kfd.classifier (cross-entropy on pairs) and kfd.locator (focal + Dice, spec kfd 14.1) in place."""
     classifier, locator = kfd.classifier.to(device).train(), kfd.locator.to(device).train()
     classifier.requires_grad_(True), locator.requires_grad_(True)
@@ -128,7 +137,7 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
     difference = (scaled[:, :, 1] - scaled[:, :, 0]).transpose(0, 1).flatten(1)
     start_from_exceedances(classifier, difference[:, :: max(1, difference.shape[1] // 100_000)].to(device))
     generator = torch.Generator().manual_seed(seed)
-    fit_last_layers(classifier, kfd, scaled, LAST_LAYER_STEPS, generator, device)
+    fit_last_layers(classifier, kfd, scaled, LAST_LAYER_STEPS, generator, device, precision)
     parameters = [*classifier.parameters(), *locator.parameters()]
     groups = [{"params": list(classifier.parameters())}, {"params": list(locator.parameters())}]
     optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
@@ -140,11 +149,11 @@ def train_heads(kfd: KFD, maps: Tensor, masks: Tensor, steps: int, seed: int, ba
         maps_in, masks_in = augment(scaled[rows], masks[rows], generator)
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps_in.to(device).unbind(1)))]
         label = (torch.arange(batch) % 2).to(device)
-        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+        with autocast(device, precision):
             logits = classifier.logits(enlarged)
         top, left = torch.randint(kfd.map_size - LOCATOR_CROP + 1, (2,), generator=generator).tolist()
         place = (..., slice(top, top + LOCATOR_CROP), slice(left, left + LOCATOR_CROP))
-        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+        with autocast(device, precision):
             located = locator.logits([m[place] for m in enlarged])
         S, truth = located.float().softmax(1), masks_in[place].to(device)
         parts = [F.cross_entropy(logits.float(), label, label_smoothing=0.02), losses.focal(S, truth), losses.dice(S[1::2, 1], truth[1::2])]
@@ -170,9 +179,9 @@ def run(
     """Reads STAGE1/averaged.pt, writes OUT (a detector checkpoint) and returns the calibration's figures.
 
     `notes` are kept in the training record and printed on the card. `must_rank`: see calibrate()."""
-    torch.set_num_threads(1)
     state = torch.load(stage1, map_location="cpu", weights_only=True)
     config = state["config"]
+    torch.set_num_threads(config["threads"])
     canonical = read_canonical(folder)
     template = np.asarray(canonical["template"], np.float64)
     faces = read_faces(folder)
@@ -182,9 +191,10 @@ def run(
     stream = PairStream(material, config["pairs"], config["seed"], 0, config["face_share"], 0.0, config["kinds"], config["varied"], config.get("mingled", 0.0))
     kfd = network.finish().to(device)
     started = time.monotonic()
-    maps, masks = store_maps(kfd, stream, batches, config["workers"])
+    precision = config.get("precision", "bfloat16")
+    maps, masks = store_maps(kfd, stream, batches, config["workers"], precision)
     print(f"stored maps of {len(maps)} pictures in {time.monotonic() - started:.0f}s", flush=True)
-    train_heads(kfd, maps, masks, steps, config["seed"], batch, device)
+    train_heads(kfd, maps, masks, steps, config["seed"], batch, device, precision)
 
     calibration_faces = [f for f in faces if f.split == "calibration"]
     tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
@@ -197,7 +207,7 @@ def run(
         "config": config,
         "stage1": {"pictures": line["pictures"], "minutes": line["minutes"], "steps": line["step"]},
         "stage2": {"pictures": len(maps), "steps": steps, "minutes": round((time.monotonic() - started) / 60, 1)},
-        "device": "CPU, 1 thread, bfloat16 autocast" if device == "cpu" else torch.cuda.get_device_name(),
+        "device": f"CPU, {config['threads']} thread{'s' * (config['threads'] > 1)}, {precision}" if device == "cpu" else torch.cuda.get_device_name(),
         "faces": {split: sum(f.split == split for f in faces) for split in ("train", "calibration", "held-out")},
         "identities": {split: len({f.identity for f in faces if f.split == split}) for split in ("train", "calibration", "held-out")},
         "sources": sorted({f.source for f in faces}),

@@ -30,8 +30,16 @@ def light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image * np.exp(cv2.resize(field.astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_CUBIC))
 
 
+def denoise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise reduction of the whole picture, as phones and enlargers do it: smooth skin between sharp edges, hence honest."""
+    if rng.random() < 0.3:
+        return cv2.medianBlur(jitter.to_uint8(image), 3 if rng.random() < 0.5 else 5).astype(np.float32)
+    return cv2.bilateralFilter(image.astype(np.float32), 7, rng.uniform(15, 45), rng.uniform(2, 4))
+
+
 def photographed_otherwise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another camera: light, tone curves, softness of a small face enlarged, sharpening, or compression; each with its own chance."""
+    """Another camera: light, tone curves, softness of a small face enlarged, sharpening, noise reduction, or compression; each with its
+    own chance."""
     if rng.random() < 0.4:
         image = light(image, rng)
     if rng.random() < 0.4:
@@ -42,6 +50,8 @@ def photographed_otherwise(image: np.ndarray, rng: np.random.Generator) -> np.nd
         image = jitter.down_up(image, rng.uniform(0.35, 0.9), rng)
     elif chance < 0.3:
         image = jitter.sharpen(image, rng)
+    elif chance < 0.42:
+        image = denoise(image, rng)
     if rng.random() < 0.25:
         image = jitter.jpeg(jitter.to_uint8(image), int(rng.integers(45, 96))).astype(np.float32)
     return np.clip(image, 0, 255).astype(np.float32)

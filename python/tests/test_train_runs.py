@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kfd_model import VisionTransformer
-from kfd_train import checkpoint, export, pack, schedule, stage1, synthetic, variation
+from kfd_train import checkpoint, export, pack, schedule, soup, stage1, synthetic, variation
 from kfd_train.batches import PairStream, loader
 from kfd_train.network import TrainingNetwork, normalise
 
@@ -160,6 +160,25 @@ def test_variation_keeps_the_partners_alike_and_the_landmarks_on_the_face():
     assert 1 < np.mean(moved_by) < 15
     varied, _ = variation.vary(image + 60, landmarks, np.random.default_rng(0))
     assert varied.dtype == np.float32 and varied.shape == image.shape
+
+
+def test_a_soup_is_the_mean_of_runs_from_one_start(tmp_path):
+    states = []
+    for i in range(2):
+        network = tiny_network("full")
+        with torch.no_grad():
+            network.class_vectors.add_(i)
+        states.append({"network": network.state_dict(), "config": {"taps": [0, 1, 2]}, "curve": [{"step": i}]})
+        torch.save(states[i], tmp_path / f"{i}.pt")
+    soup.main([str(tmp_path / "0.pt"), str(tmp_path / "1.pt"), "--out", str(tmp_path / "soup.pt")])
+    mixed = torch.load(tmp_path / "soup.pt", weights_only=True)
+    torch.testing.assert_close(mixed["network"]["class_vectors"], states[0]["network"]["class_vectors"] + 0.5)
+    assert mixed["curve"] == [{"step": 0}, {"step": 1}]
+    elsewhere = {**states[1], "network": tiny_network("full", seed=1).state_dict()}
+    with pytest.raises(ValueError, match="began from the same weights"):
+        soup.average([states[0], elsewhere])
+    with pytest.raises(ValueError, match="one architecture"):
+        soup.average([states[0], {**states[1], "network": tiny_network("lora").state_dict()}])
 
 
 def test_a_pack_trains_elsewhere(store, config, tmp_path):
