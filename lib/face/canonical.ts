@@ -3,7 +3,8 @@ import type { RegionPolygons } from './regions.js';
 
 /**
  * The canonical crop for models whose manifest describes none: template and region polygons as
- * `python -m kfd_export canonical` measured them on the training faces (means over upright frontal faces, 224 x 224).
+ * `python -m kfd_export canonical --zoom 1 --height 112` measured them on the training faces (means over upright frontal
+ * faces, 224 x 224).
  */
 
 /** Right eye, left eye, nose and mouth. */

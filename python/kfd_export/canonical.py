@@ -12,6 +12,9 @@
 
 "left" and "right" are the person's own; the person's right is at the left of the picture. The eight part names and the two
 whole-face ones are those of LVLM-DFD (spec/kfd.md sections 12 and 14.3). All positions are pixels of the crop.
+
+Everything is measured in a wide frame first (eyes 58 px apart, face about 60 % of the side), then brought nearer by ``--zoom``: the
+nearer the crop, the more patches of the encoder fall on the face.
 """
 
 import argparse
@@ -26,9 +29,10 @@ from scipy.spatial import ConvexHull
 from .align import CROP_SIZE, TEMPLATE_POINTS, transform, umeyama, warp_to_crop
 from .files import write_json, write_whole
 
-# Eyes are horizontal, 58 px apart, at y = 92 and centred: the face with brows and chin then fills about 60 % of the crop.
+# The wide frame. Eyes are horizontal, 58 px apart, at y = 92 and centred: the face with brows and chin then fills about 60 % of it.
 EYES = np.array([[83.0, 92.0], [141.0, 92.0]])
 MIDDLE = CROP_SIZE / 2
+ZOOM, HEIGHT = 1.0, MIDDLE  # enlargement of the wide frame, and its y in the middle of the crop; 1.3 and 116 still hold forehead and chin
 UPRIGHT_DEGREES = 15.0
 FRONTAL_OFFSET = 8.0  # px of the crop between nose tip and the middle of the eyes
 
@@ -67,6 +71,11 @@ def template_of(keypoints: np.ndarray) -> np.ndarray:
     template[:2] = EYES
     template[2:, 0] = MIDDLE
     return np.round(template, 1)
+
+
+def zoomed(points: np.ndarray, zoom: float, height: float) -> np.ndarray:
+    """Positions (...,2) of the wide frame in a crop ``zoom`` times nearer whose middle shows the frame's (112, height)."""
+    return (np.asarray(points) - [MIDDLE, height]) * zoom + MIDDLE
 
 
 def symmetric(landmarks: np.ndarray) -> np.ndarray:
@@ -152,7 +161,11 @@ def draw(mean_face: np.ndarray, polygons: dict[str, np.ndarray], zoom: int = 3) 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m kfd_export canonical", description=__doc__.splitlines()[0])
     parser.add_argument("--dir", type=Path, required=True, help="folder of the training material, holding faces/index.json")
+    parser.add_argument("--zoom", type=float, default=ZOOM, help=f"enlargement of the wide frame, 1 or more (default {ZOOM})")
+    parser.add_argument("--height", type=float, default=HEIGHT, help=f"y of the wide frame in the middle of the crop (default {HEIGHT:g})")
     args = parser.parse_args(argv)
+    if not args.zoom >= 1:
+        raise ValueError(f"expected a --zoom of 1 or more, got {args.zoom:g}")
     torch.set_num_threads(1)
     index = args.dir / "faces" / "index.json"
     if not index.is_file():
@@ -170,11 +183,14 @@ def main(argv: list[str]) -> int:
         best = np.stack([transform(umeyama(points, mean), points) for points in chosen])
         print(f"{label}: {len(chosen)} training faces; landmark scatter after alignment by key points {scatter(chosen)}, "
               f"by all 68 landmarks {scatter(best)}")  # fmt: skip
+    wide = {"regions": named_regions(mean), "blendRegions": blend_regions(mean)}
+    regions, blends = ({n: zoomed(p, args.zoom, args.height) for n, p in polygons.items()} for polygons in wide.values())
+    template, mean = np.round(zoomed(template, args.zoom, args.height), 1), zoomed(mean, args.zoom, args.height)
+    matrices = [umeyama(points, template) for points in keypoints]
     crops = [
         warp_to_crop(np.asarray(Image.open(index.parent / e["file"]).convert("RGB")), m) for e, m in zip(training, matrices, strict=True)
     ]
     mean_face = np.mean(crops, axis=0).round().astype(np.uint8)
-    regions, blends = named_regions(mean), blend_regions(mean)
     rounded = {
         key: {n: np.round(p, 1).tolist() for n, p in value.items()} for key, value in (("regions", regions), ("blendRegions", blends))
     }

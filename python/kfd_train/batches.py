@@ -113,8 +113,9 @@ class PairStream(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         cv2.setNumThreads(1)
-        torch.set_num_threads(1)
         worker = get_worker_info()
+        if worker:
+            torch.set_num_threads(1)  # one process a core; without workers the caller's own setting stays
         offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
         index = self.first + offset
         while True:
