@@ -134,7 +134,7 @@ function largestOf(reference: ReferenceCase, key: string, target: number): numbe
  */
 function toleranceOf(reference: ReferenceCase, target: number): number {
   const isForgery = reference.settings.get(`target.${target}.kind`) === 'forgery';
-  return isForgery && reference.name === 'daam_trained' ? 2e-3 : TOLERANCE;
+  return isForgery && reference.name === 'daam_trained' ? 5e-3 : TOLERANCE;
 }
 
 describe('attention flows of a detector', () => {
