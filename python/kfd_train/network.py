@@ -23,6 +23,11 @@ def normalise(pictures: Tensor) -> Tensor:
     return ((x - mean) / std).contiguous()
 
 
+def autocast(device: str, precision: str) -> torch.autocast:
+    """Matrix products and convolutions in `precision`: 'bfloat16' or 'float32'."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
 class StandardisedLinear(nn.Linear):
     """A Linear on inputs standardised per channel: raw block outputs before the last block have mean |x| of only 0.04 to 0.16."""
 
@@ -139,7 +144,7 @@ class TrainingNetwork(nn.Module):
     def forward(self, pictures: Tensor, window: tuple[int, int, int] | None = None) -> tuple[list[Tensor], Tensor]:
         """uint8 (B,224,224,3) -> patch logits per level (B,side,side), deepfake minus pristine, and the image logit (B,)."""
         x = normalise(pictures)
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with autocast(str(x.device), self.precision):
             tapped = self.tapped(x, window)
         patch_logits = [s[:, 1] - s[:, 0] for s in self.similarities(tapped)]
         return patch_logits, self.evidence(patch_logits)

@@ -2,10 +2,11 @@
 (Wortsman et al. 2022, "model soups"). Runs from different starts do not average."""
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
+
+from .stage1 import save
 
 
 def average(states: list[dict]) -> dict:
@@ -36,7 +37,5 @@ def main(argv: list[str]) -> None:
         parser.error("expected two runs or more")
     state = average([torch.load(path, map_location="cpu", weights_only=True) for path in arguments.runs])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_suffix(".partial")
-    torch.save(state, temporary)
-    os.replace(temporary, arguments.out)
+    save(arguments.out, state)
     print(f"{len(arguments.runs)} runs averaged into {arguments.out}")

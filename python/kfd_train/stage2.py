@@ -21,7 +21,7 @@ from .batches import Material, PairStream, loader
 from .calibrate import calibrate
 from .checkpoint import save_detector
 from .choose_naming import choose_for
-from .network import normalise
+from .network import autocast, normalise
 from .stage1 import restore_network
 from .store import photograph_credits, read_canonical, read_faces
 
@@ -29,11 +29,6 @@ MAP_SCALE = 0.1  # maps range over +-100; a tenth suits fresh convolutions. Fold
 LAST_LAYER_STEPS = 600
 CLASSIFIER_RATE, LOCATOR_RATE = 3e-4, 3e-3  # the classifier only refines what its start and the fitted last layers give
 LOCATOR_CROP = 56  # side of the locator's training crops: it sees only 5 x 5 pixels of the enlarged maps
-
-
-def autocast(device: str, precision: str) -> torch.autocast:
-    """Matrix products and convolutions in `precision`: 'bfloat16' or 'float32'."""
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @torch.no_grad()
