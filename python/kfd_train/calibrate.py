@@ -5,7 +5,7 @@ import torch
 
 from kfd_model import KFD
 
-from . import metrics
+from . import localisation, metrics
 from .testsets import TestSet
 
 REAL_SHARE_KEPT = 0.96  # share of untouched calibration faces that must stay below the threshold (wanted: 95 % on new ones)
@@ -25,10 +25,23 @@ def class_logits(kfd: KFD, pictures: np.ndarray, batch: int = 16) -> np.ndarray:
     return torch.cat(out).cpu().numpy()
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Scale and bias (Platt 1999) that minimise the class-balanced log loss; Newton's method in two variables."""
+MIX = {("real",): 0.5, ("self-blend",): 0.25, ("swap-alpha", "swap-poisson"): 0.25}  # what the probability is calibrated for
+
+
+def mixed(kind: np.ndarray) -> np.ndarray:
+    """Weights (N,) that sum to 1 and give the groups of MIX their shares."""
+    weight = np.zeros(len(kind))
+    for kinds, share in MIX.items():
+        rows = np.isin(kind, kinds)
+        weight[rows] = share / max(1, rows.sum())
+    return weight / weight.sum()
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
+    """Scale and bias (Platt 1999) that minimise the log loss, by default balanced between the classes; Newton's method in two variables."""
     scale, bias = 1.0, 0.0
-    weight = np.where(labels, 0.5 / labels.sum(), 0.5 / (~labels).sum())
+    if weight is None:
+        weight = np.where(labels, 0.5 / labels.sum(), 0.5 / (~labels).sum())
     design = np.stack([logits, np.ones_like(logits)], axis=1).astype(np.float64)
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(design @ [scale, bias], -40, 40)))
@@ -49,58 +62,77 @@ def fold(kfd: KFD, scale: float, bias: float) -> None:
     last.bias[1] += bias
 
 
-REAL_PIXELS_LIT = 0.06  # largest share of the pixels of untouched calibration faces that the map may light
+REAL_PIXELS_LIT = 0.2  # largest share of the pixels of untouched calibration faces that the map may light
+MAP_STEP = 4  # pixels between those that count
 
 
 @torch.no_grad()
 def map_logits(kfd: KFD, pictures: np.ndarray, batch: int = 8) -> np.ndarray:
-    """Locator logit deepfake minus pristine at every fourth pixel, (N,56,56)."""
+    """Locator logit deepfake minus pristine at every MAP_STEP-th pixel, (N,56,56)."""
     from .stage2 import similarity_maps
 
     out = []
     for i in range(0, len(pictures), batch):
         maps = similarity_maps(kfd, torch.from_numpy(pictures[i : i + batch]))
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps.unbind(1)))]
-        logits = kfd.locator.logits(enlarged)[:, :, 2::4, 2::4]
+        logits = kfd.locator.logits(enlarged)[:, :, MAP_STEP // 2 :: MAP_STEP, MAP_STEP // 2 :: MAP_STEP]
         out.append(logits[:, 1] - logits[:, 0])
     return torch.cat(out).cpu().numpy()
 
 
+def overlaps(lit: np.ndarray, masks: np.ndarray) -> float:
+    """Mean IoU of boolean maps (N,56,56) with the true masks."""
+    return float(np.mean([metrics.iou(a, b) for a, b in zip(lit, masks)]))
+
+
 def shift_map(kfd: KFD, tests: list[TestSet]) -> dict[str, float]:
-    """Chooses the bias of the map, so that 0.5 is the best cut, and folds it into the locator: the greatest mean IoU on
-    self-blends and swaps among those that light at most REAL_PIXELS_LIT of untouched faces."""
-    logits, masks, forged = [], [], []
+    """Chooses the bias of the map, so that 0.5 is the best cut, and folds it into the locator.
+
+    The best: the greatest mean IoU above the constant mask's, on self-blends or on swaps, whichever gains less, among those that
+    light at most REAL_PIXELS_LIT of untouched faces. The mean over both would hardly move with the cut: what one gains the other
+    loses, and the self-blends that the detector misses would be given up for the swaps' sake.
+    """
+    fine = (slice(None), slice(MAP_STEP // 2, None, MAP_STEP), slice(MAP_STEP // 2, None, MAP_STEP))
+    groups: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {"real": [], "self-blend": [], "swap": []}
     for test in tests:
-        rows = np.isin(test.kind, ("real", "self-blend", "swap-alpha"))
-        logits.append(map_logits(kfd, test.pictures[rows]))
-        masks.append(test.masks[rows][:, 2::4, 2::4] > 0)
-        forged.append(test.forged[rows])
-    logits, masks, forged = np.concatenate(logits), np.concatenate(masks), np.concatenate(forged)
-    best = {"shift": 0.0, "iou": 0.0, "realPixelsLit": float((logits[~forged] > 0).mean())}
-    for shift in np.arange(-1.0, 3.01, 0.1):
-        lit = float((logits[~forged] + shift > 0).mean())
-        overlap = float(np.mean([metrics.iou(z + shift > 0, m) for z, m in zip(logits[forged], masks[forged])]))
-        if overlap > best["iou"] and lit <= REAL_PIXELS_LIT:
-            best = {"shift": float(shift), "iou": overlap, "realPixelsLit": lit}
+        priors = localisation.constant_mask(test)
+        for name, found in groups.items():
+            rows = np.isin(test.kind, localisation.GROUPS.get(name, (name,)))
+            masks = test.masks[rows][fine] > 0
+            constant = 0.0
+            if name in priors:
+                prior = priors[name].mean[fine[1:]] > priors[name].threshold
+                constant = overlaps(np.broadcast_to(prior, masks.shape), masks)
+            found.append((map_logits(kfd, test.pictures[rows]), masks, constant))
+
+    def gain(name: str, shift: float) -> float:
+        return float(np.mean([overlaps(z + shift > 0, masks) - constant for z, masks, constant in groups[name]]))
+
+    def lit(shift: float) -> float:
+        return float(np.mean([(z + shift > 0).mean() for z, _, _ in groups["real"]]))
+
+    shifts = [s for s in np.arange(-1.0, 3.01, 0.1) if lit(s) <= REAL_PIXELS_LIT] or [-1.0]
+    shift = float(max(shifts, key=lambda s: min(gain("self-blend", s), gain("swap", s))))
     with torch.no_grad():
-        kfd.locator.finalconv.bias[1] += best["shift"]
-    return best
+        kfd.locator.finalconv.bias[1] += shift
+    return {"shift": shift, "selfBlendGain": gain("self-blend", shift), "swapGain": gain("swap", shift), "realPixelsLit": lit(shift)}
 
 
 def calibrate(kfd: KFD, tests: list[TestSet], must_rank: bool = True) -> dict:
     """Fits and folds the temperature, then chooses the threshold: 0.5, or higher if too many untouched faces lie above it.
 
-    Uses real, self-blended and swapped pictures of `tests`, clean and as JPEG 75. Returns the figures. Scores that do not
+    Uses real, self-blended and swapped pictures of `tests` in the shares of MIX, clean and as JPEG 75. Returns the figures. Scores that do not
     rise with forgery are an error, unless `must_rank` is False (smoke runs): then they stay as they are, scale 1, and it is printed.
     """
-    logits, labels = [], []
+    logits, kind = [], []
     for test in tests:
-        rows = np.isin(test.kind, ("real", "self-blend", "swap-alpha", "swap-poisson"))
+        rows = np.isin(test.kind, [name for kinds in MIX for name in kinds])
         for condition in CONDITIONS:
             logits.append(class_logits(kfd, test.degraded(condition)[rows]))
-            labels.append(test.forged[rows])
-    logits, labels = np.concatenate(logits), np.concatenate(labels)
-    scale, bias = fit_temperature(logits, labels)
+            kind.append(test.kind[rows])
+    logits, kind = np.concatenate(logits), np.concatenate(kind)
+    labels = kind != "real"
+    scale, bias = fit_temperature(logits, labels, mixed(kind))
     if scale <= 0 and must_rank:
         raise ValueError(f"expected scores that rise with forgery on the calibration faces, got a slope of {scale:.3f}; train longer")
     if scale <= 0:

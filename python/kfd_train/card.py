@@ -71,8 +71,18 @@ def localisation(metrics: dict) -> str:
             if group == "real":
                 continue
             gain = with_interval(figures["gain"], figures["gainInterval"])
-            rows.append([f"{group}, {crop}", number(figures["iou"]), number(figures["constantIou"]), gain, number(figures["auroc"]), number(figures["constantAuroc"])])
-    return table(["fakes", "IoU at 0.5", "IoU of the constant mask", "gain", "pixel AUROC", "AUROC of the constant mask"], rows)
+            parts = [number(figures.get(key)) for key in ("gainFound", "gainMissed")]  # not in figures from before it was measured
+            rows.append([f"{group}, {crop}", number(figures["iou"]), number(figures["constantIou"]), gain, *parts, number(figures["auroc"]), number(figures["constantAuroc"])])
+    header = ["fakes", "IoU at 0.5", "IoU of the constant mask", "gain", "gain on the fakes found", "on those missed", "pixel AUROC", "AUROC of the constant mask"]
+    return table(header, rows)
+
+
+def perfect(ece: dict) -> str:
+    """What of the ECE is the small number of pictures; nothing for figures from before it was measured."""
+    if "perfectEce" not in ece["canonical"]:
+        return ""
+    aligned, loose = (number(ece[crop]["perfectEce"]) for crop in ("canonical", "loose"))
+    return f" On so few pictures a perfectly calibrated score would show {aligned} and {loose}."
 
 
 def naming(metrics: dict) -> str:
@@ -155,7 +165,7 @@ The test forgeries come from the same scripts as the training ones (kinds traine
 {robustness(metrics)}
 
 Calibration (real : self-blend + swap = 1 : 1): ECE {number(ece["canonical"]["ece"])}, Brier {number(ece["canonical"]["brier"])} aligned;
-ECE {number(ece["loose"]["ece"])}, Brier {number(ece["loose"]["brier"])} loose.
+ECE {number(ece["loose"]["ece"])}, Brier {number(ece["loose"]["brier"])} loose.{perfect(ece)}
 At threshold {threshold["value"]}: untouched faces left alone {with_interval(threshold["realsLeftAlone"], threshold["realsLeftAloneInterval"])} aligned,
 {number(loose_threshold["realsLeftAlone"])} loose; whole-face forgeries found {number(threshold["wholeFaceFound"])} aligned, {number(loose_threshold["wholeFaceFound"])} loose.
 

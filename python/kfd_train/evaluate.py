@@ -107,7 +107,7 @@ def detection_table(tests: testsets.TestSet, score: np.ndarray) -> dict:
 
 
 def calibration_table(tests: testsets.TestSet, score: np.ndarray, threshold: float) -> dict:
-    """Brier score and ECE on equal numbers of real and forged pictures, and what the shipped threshold does."""
+    """Brier score and ECE (with what a perfectly calibrated score would show) on equal numbers of real and forged pictures, and what the shipped threshold does."""
     out = {}
     for kind in ("self-blend", "swap-alpha"):
         rows = (tests.kind == "real") | (tests.kind == kind)
@@ -115,7 +115,7 @@ def calibration_table(tests: testsets.TestSet, score: np.ndarray, threshold: flo
         out[kind] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s)}
     both = np.concatenate([np.flatnonzero(tests.kind == k) for k in ("real", "real", "self-blend", "swap-alpha")])
     labels, s = tests.forged[both], score[both]
-    out["both"] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s)}
+    out["both"] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s), "perfectEce": metrics.ece_of_a_perfect_score(s)}
     real, whole = tests.kind == "real", tests.forged & (tests.region == "face")
     kept = (score < threshold).astype(float)
     out["threshold"] = {
@@ -159,7 +159,7 @@ def evaluate(detector: ExportedDetector, folder: Path, split: str, variants: int
         score, maps = judged.score, judged.maps
         table = detection_table(tests, score) | {"calibration": calibration_table(tests, score, threshold), "classifier": classifier_gain(tests, judged)}
         prior = localisation.constant_mask(testsets.build(training, template, 1, loose))
-        table["localisation"] = localisation.table(tests, maps, prior)
+        table["localisation"] = localisation.table(tests, maps, prior, score >= threshold)
         if not loose:
             namer = RegionNamer(canonical["regions"], NamingRule(**detector.described["face"].get("naming", {})))
             table["regions"] = localisation.naming_table(tests, maps, score >= threshold, namer)

@@ -26,10 +26,12 @@ class Prior:
 
 
 def constant_mask(training: TestSet) -> dict[str, Prior]:
-    """One prior per group, so that it knows the kind of forgery, which the detector does not."""
+    """One prior per group that occurs, so that it knows the kind of forgery, which the detector does not."""
     priors = {}
     for group, kinds in GROUPS.items():
         masks = training.masks[np.isin(training.kind, kinds)] > 0
+        if len(masks) == 0:
+            continue
         mean = masks.mean(0)
         thresholds = np.linspace(0.05, 0.95, 19)
         ious = [np.mean([metrics.iou(mean > t, m) for m in masks]) for t in thresholds]
@@ -37,8 +39,11 @@ def constant_mask(training: TestSet) -> dict[str, Prior]:
     return priors
 
 
-def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior]) -> dict:
-    """Per group of kinds whose maps are there (not NaN): pixel AUROC over all fakes together, mean IoU at 0.5, both also for the constant mask."""
+def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior], found: np.ndarray) -> dict:
+    """Per group of kinds whose maps are there (not NaN): pixel AUROC over all fakes together, mean IoU at 0.5, both also for the constant mask.
+
+    The gain in IoU is also given apart for the fakes that the score finds (`found`, boolean (N,)) and for those it misses: a map can
+    only show what the network has seen, the constant mask marks the middle of every face. None where there are no such fakes."""
     out = {}
     for group, kinds in GROUPS.items():
         rows = np.flatnonzero(np.isin(tests.kind, kinds) & ~np.isnan(maps[:, 0, 0]))
@@ -52,13 +57,17 @@ def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior]) -> dict:
         ious = np.array([metrics.iou(m > 0.5, t) for m, t in zip(maps[rows], truth)])
         constant_ious = np.array([metrics.iou(prior.mean > prior.threshold, t) for t in truth])
         who = tests.identity[rows]
+        gains, seen = ious - constant_ious, found[rows]
         out[group] = {
             "fakes": len(rows),
             "iou": float(ious.mean()),
             "iouInterval": metrics.interval(lambda i: float(ious[i].mean()), who),
             "constantIou": float(constant_ious.mean()),
-            "gain": float((ious - constant_ious).mean()),
-            "gainInterval": metrics.interval(lambda i: float((ious - constant_ious)[i].mean()), who),
+            "gain": float(gains.mean()),
+            "gainInterval": metrics.interval(lambda i: float(gains[i].mean()), who),
+            "found": int(seen.sum()),
+            "gainFound": float(gains[seen].mean()) if seen.any() else None,
+            "gainMissed": float(gains[~seen].mean()) if not seen.all() else None,
             "auroc": metrics.auc(labels, maps[rows][fine].ravel()),
             "constantAuroc": metrics.auc(labels, constant),
         }

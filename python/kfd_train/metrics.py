@@ -47,6 +47,14 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
     return float(np.sum(gaps))
 
 
+def ece_of_a_perfect_score(probabilities: np.ndarray, draws: int = 200, seed: int = 0) -> float:
+    """The ECE that these probabilities would show on so many pictures if every one of them were right: labels are drawn from
+    them. What a measured ECE has above this is miscalibration (or people whose pictures err together, which this leaves out)."""
+    rng = np.random.default_rng(seed)
+    p = np.asarray(probabilities, float)
+    return float(np.mean([expected_calibration_error(rng.random(len(p)) < p, p) for _ in range(draws)]))
+
+
 def interval(figure: Callable[[np.ndarray], float], identities: np.ndarray, draws: int = 400, seed: int = 0) -> list[float]:
     """95 % bootstrap interval of figure(row indices) over identities drawn with replacement. Draws without both classes are skipped."""
     rng = np.random.default_rng(seed)

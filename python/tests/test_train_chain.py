@@ -99,6 +99,60 @@ def test_temperature_recovers_a_known_scale():
     assert scale == pytest.approx(1.7, rel=0.05) and abs(bias) < 0.06
 
 
+def test_the_calibration_weighs_self_blends_and_swaps_alike():
+    kind = np.array(["real"] * 5 + ["self-blend"] * 2 + ["swap-alpha"] * 6 + ["swap-poisson"] * 2)
+    weight = calibrate.mixed(kind)
+    shares = [float(weight[np.isin(kind, group)].sum()) for group in calibrate.MIX]
+    assert shares == pytest.approx([0.5, 0.25, 0.25])
+
+
+def test_what_a_perfect_score_would_show_falls_with_the_number_of_pictures():
+    rng = np.random.default_rng(0)
+    p = rng.random(20000)
+    assert metrics.ece_of_a_perfect_score(p[:100]) > 0.06 > metrics.ece_of_a_perfect_score(p) * 4
+    labels = rng.random(20000) < p
+    assert metrics.expected_calibration_error(labels, p) == pytest.approx(metrics.ece_of_a_perfect_score(p), abs=0.01)
+
+
+def drawn_tests(masks: np.ndarray, kind: list[str]) -> testsets.TestSet:
+    count = len(kind)
+    return testsets.TestSet(
+        pictures=np.zeros((count, 1)), masks=masks, kind=np.array(kind), region=np.array([""] * count),
+        identity=np.arange(count), source=np.arange(count), face=np.arange(count), landmarks=np.zeros((count, 68, 2)),
+    )  # fmt: skip
+
+
+def test_the_map_is_measured_apart_on_the_fakes_that_are_found():
+    masks = np.zeros((3, 224, 224), np.uint8)
+    masks[:2, 100:140, 100:140] = 1
+    maps = np.stack([masks[0], np.zeros((224, 224)), np.zeros((224, 224))]).astype(np.float32)  # the second fake is not seen
+    prior = {"self-blend": localisation.Prior(np.where(np.arange(224) < 112, 1.0, 0.0) * np.ones((224, 1)), 0.5)}
+    row = localisation.table(drawn_tests(masks, ["self-blend", "self-blend", "real"]), maps, prior, np.array([True, False, False]))["self-blend"]
+    constant = 480 / (40 * 40 + 112 * 224 - 480)
+    assert row["found"] == 1 and row["gainFound"] == pytest.approx(1 - constant) and row["gainMissed"] == pytest.approx(-constant)
+    assert row["gain"] == pytest.approx((row["gainFound"] + row["gainMissed"]) / 2)
+
+
+def test_the_cut_of_the_map_serves_self_blends_and_swaps(monkeypatch):
+    kfd = tiny_network().finish()
+    masks = np.zeros((3, 224, 224), np.uint8)
+    masks[:2, 80:160, 80:160] = 1
+    shift = {"self-blend": -0.95, "swap-alpha": 0.45, "real": -3.0}
+    tests = drawn_tests(masks, ["self-blend", "swap-alpha", "real"])
+    tests.pictures = np.array([[0], [1], [2]])
+
+    def logits(_, pictures: np.ndarray) -> np.ndarray:
+        forged = masks[pictures[:, 0], 2::4, 2::4] > 0
+        level = np.array([shift[str(tests.kind[i])] for i in pictures[:, 0]], np.float32)[:, None, None]
+        return np.where(forged, level, np.float32(-4.0))
+
+    monkeypatch.setattr(calibrate, "map_logits", logits)
+    before = float(kfd.locator.finalconv.bias[1])
+    figures = calibrate.shift_map(kfd, [tests])
+    assert figures["shift"] == pytest.approx(1.0, abs=0.05) and figures["realPixelsLit"] == 0.0  # the self-blend needs 0.95
+    assert float(kfd.locator.finalconv.bias[1]) - before == pytest.approx(figures["shift"], abs=1e-6)
+
+
 def test_folding_changes_the_score_as_fitted():
     kfd = tiny_network().finish()
     maps = kfd.enlarge([torch.randn(3, 2, 16, 16) for _ in range(3)])
@@ -124,10 +178,7 @@ def test_a_name_is_right_if_half_of_its_region_is_forged_and_the_rule_is_chosen_
     masks[:3, 140:180, 90:130] = 1  # the mouth; row 3 is untouched
     maps = np.where(masks > 0, 0.95, 0.1).astype(np.float32)
     maps[:, 90:130, 90:130] = 0.62  # the nose is lit by mistake, but less
-    tests = testsets.TestSet(
-        pictures=np.zeros((4, 1)), masks=masks, kind=np.array(["splice"] * 3 + ["real"]), region=np.array([""] * 4),
-        identity=np.arange(4), source=np.arange(4), face=np.arange(4), landmarks=np.zeros((4, 68, 2)),
-    )  # fmt: skip
+    tests = drawn_tests(masks, ["splice"] * 3 + ["real"])
     found = np.array([True, True, False, True])
     loose = localisation.naming_table(tests, maps, found, RegionNamer(polygons))
     assert loose["partEdits"] == {"fakes": 3, "found": 2, "named": 2, "right": 0.0, "majority": 1.0, "majorityName": "mouth"}
