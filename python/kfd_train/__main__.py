@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "stage1",
     "soup": "soup",
     "heads": "stage2",
+    "threshold": "choose_threshold",
     "naming": "choose_naming",
     "evaluate": "evaluate",
     "testset": "write_testset",

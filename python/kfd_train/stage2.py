@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from kfd_model import KFD, Classifier
 
-from . import losses, testsets
+from . import choose_threshold, losses, testsets
 from .batches import Material, PairStream, loader
 from .calibrate import calibrate
 from .checkpoint import save_detector
@@ -194,6 +194,7 @@ def run(
     calibration_faces = [f for f in faces if f.split == "calibration"]
     tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
     calibration = calibrate(kfd, tests, must_rank)
+    calibration |= choose_threshold.choose_for(kfd, faces, template, variants)
     kfd = kfd.cpu()
     naming = choose_for(kfd, calibration["threshold"], tests[0], canonical["regions"])
     line = state["curve"][-1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kfd_model import VisionTransformer
-from kfd_train import calibrate, checkpoint, choose_naming, export, localisation, losses, metrics, smoke, stage1, stage2, testsets
+from kfd_train import calibrate, checkpoint, choose_naming, choose_threshold, export, localisation, losses, metrics, smoke, stage1, stage2, testsets
 from kfd_train.naming import RegionNamer
 from kfd_train.network import Evidence, StandardisedLinear, TrainingNetwork, normalise
 
@@ -112,6 +112,25 @@ def test_what_a_perfect_score_would_show_falls_with_the_number_of_pictures():
     assert metrics.ece_of_a_perfect_score(p[:100]) > 0.06 > metrics.ece_of_a_perfect_score(p) * 4
     labels = rng.random(20000) < p
     assert metrics.expected_calibration_error(labels, p) == pytest.approx(metrics.ece_of_a_perfect_score(p), abs=0.01)
+
+
+def test_one_odd_person_does_not_decide_the_threshold():
+    score = np.concatenate([np.linspace(0, 0.6, 280), np.full(10, 0.95), np.full(29, 0.9)])
+    scored = choose_threshold.Scored(
+        score=score, real=np.arange(319) < 290, whole=np.arange(319) >= 290, identity=np.concatenate([np.arange(280) % 28, np.full(10, 28), np.arange(29)])
+    )
+    threshold = choose_threshold.choose(scored)
+    assert 0.58 < threshold < 0.62  # 95 % of 29 people: all of 27 and a half
+    figures = choose_threshold.on_people_left_out(scored)
+    assert figures["realsLeftAlone"] == pytest.approx(28 / 29, abs=0.03) and figures["wholeFaceFound"] == 1.0
+    assert figures["lowest"] <= threshold <= figures["highest"] + 1e-9
+
+
+def test_every_person_counts_the_same_in_the_threshold():
+    many, few = np.full(1000, 0.9), np.full(20, 0.3)
+    values, identity = np.concatenate([many, few]), np.concatenate([np.zeros(1000, int), np.arange(1, 21)])
+    assert choose_threshold.person_quantile(values, identity, 0.95) == pytest.approx(0.3)
+    assert choose_threshold.person_quantile(values, identity, 0.96) == pytest.approx(0.9)
 
 
 def drawn_tests(masks: np.ndarray, kind: list[str]) -> testsets.TestSet:
