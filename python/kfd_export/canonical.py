@@ -32,7 +32,7 @@ from .files import write_json, write_whole
 # The wide frame. Eyes are horizontal, 58 px apart, at y = 92 and centred: the face with brows and chin then fills about 60 % of it.
 EYES = np.array([[83.0, 92.0], [141.0, 92.0]])
 MIDDLE = CROP_SIZE / 2
-ZOOM, HEIGHT = 1.0, MIDDLE  # enlargement of the wide frame, and its y in the middle of the crop; 1.3 and 116 still hold forehead and chin
+ZOOM, HEIGHT = 1.3, 116.0  # enlargement of the wide frame, and its y in the middle of the crop: still holds forehead and chin (docs/training.md)
 UPRIGHT_DEGREES = 15.0
 FRONTAL_OFFSET = 8.0  # px of the crop between nose tip and the middle of the eyes
 
