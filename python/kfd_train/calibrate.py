@@ -62,19 +62,18 @@ def fold(kfd: KFD, scale: float, bias: float) -> None:
 
 
 REAL_PIXELS_LIT = 0.2  # largest share of the pixels of untouched calibration faces that the map may light
-MAP_STEP = 4  # pixels between those that count
 
 
 @torch.no_grad()
 def map_logits(kfd: KFD, pictures: np.ndarray, batch: int = 8) -> np.ndarray:
-    """Locator logit deepfake minus pristine at every MAP_STEP-th pixel, (N,56,56)."""
+    """Locator logit deepfake minus pristine at the pixels of localisation.FINE, (N,56,56)."""
     from .stage2 import similarity_maps
 
     out = []
     for i in range(0, len(pictures), batch):
         maps = similarity_maps(kfd, torch.from_numpy(pictures[i : i + batch]))
         enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps.unbind(1)))]
-        logits = kfd.locator.logits(enlarged)[:, :, MAP_STEP // 2 :: MAP_STEP, MAP_STEP // 2 :: MAP_STEP]
+        logits = kfd.locator.logits(enlarged)[localisation.FINE]
         out.append(logits[:, 1] - logits[:, 0])
     return torch.cat(out).cpu().numpy()
 
@@ -91,16 +90,15 @@ def shift_map(kfd: KFD, tests: list[TestSet]) -> dict[str, float]:
     light at most REAL_PIXELS_LIT of untouched faces. The mean over both would hardly move with the cut: what one gains the other
     loses, and the self-blends that the detector misses would be given up for the swaps' sake.
     """
-    fine = (slice(None), slice(MAP_STEP // 2, None, MAP_STEP), slice(MAP_STEP // 2, None, MAP_STEP))
     groups: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {"real": [], "self-blend": [], "swap": []}
     for test in tests:
         priors = localisation.constant_mask(test)
         for name, found in groups.items():
             rows = np.isin(test.kind, localisation.GROUPS.get(name, (name,)))
-            masks = test.masks[rows][fine] > 0
+            masks = test.masks[rows][localisation.FINE] > 0
             constant = 0.0
             if name in priors:
-                prior = priors[name].mean[fine[1:]] > priors[name].threshold
+                prior = priors[name].mean[localisation.FINE] > priors[name].threshold
                 constant = overlaps(np.broadcast_to(prior, masks.shape), masks)
             found.append((map_logits(kfd, test.pictures[rows]), masks, constant))
 
@@ -138,11 +136,10 @@ def calibrate(kfd: KFD, tests: list[TestSet], must_rank: bool = True) -> dict:
         print(f"not calibrated: the scores do not rise with forgery (slope {scale:.3f})", flush=True)
         scale, bias = 1.0, 0.0
     fold(kfd, scale, bias)
-    score = 1 / (1 + np.exp(-np.clip(scale * logits + bias, -40, 40)))
     return {
         "map": shift_map(kfd, tests),
         "scale": scale,
         "bias": bias,
-        "auc": metrics.auc(labels, score),
+        "auc": metrics.auc(labels, scale * logits),
         "pictures": int(len(labels)),
     }

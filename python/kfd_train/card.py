@@ -116,6 +116,12 @@ def recipe(config: dict) -> str:
     )
 
 
+def seeds(training: dict) -> str:
+    """Of the run, or of the runs that were averaged."""
+    numbers = training.get("seeds", [training["seed"]])
+    return f"Seed {numbers[0]} (one seed)." if len(numbers) == 1 else f"Seeds {', '.join(map(str, numbers))}, averaged; the longest run is counted here."
+
+
 def regions(metrics: dict) -> str:
     rows = [[name, str(row["fakes"]), number(row["auc"])] for name, row in metrics["canonical"]["selfBlendRegions"].items()]
     return table(["self-blended region", "fakes", "AUC"], rows)
@@ -155,13 +161,13 @@ None of these photographs is redistributed, except the astronaut. An MIT file of
 The 68 landmarks used to make masks come from dlib's predictor (trained on 300-W, non-commercial research data); they are not part of the model.
 Photographs without faces (face-shaped masks), none redistributed: {photographs}.
 
-Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing temperature and threshold
+Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing temperature, map and region rule
 ({faces["calibration"]}), {identities["held-out"]} held out ({faces["held-out"]}). All figures below are of the held-out ones.
 
 ## Recipe
 {recipe(training["config"])}
 Stage 1: {training["stage1"]["pictures"]} pictures in {training["stage1"]["minutes"]} minutes ({training["stage1"]["steps"]} steps); stage 2 (heads):
-{training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps. Seed {training["seed"]} (one seed). {training["device"]}.
+{training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps. {seeds(training)} {training["device"]}.
 Calibration: temperature and bias folded into the last layer.
 {notes}
 

@@ -4,22 +4,17 @@
 ``export`` writes it into the manifest. A name is right if at least half of the region's pixels are forged.
 """
 
-import argparse
 import itertools
-import json
 from dataclasses import asdict
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from kfd_model import KFD
 
-from . import localisation, testsets
-from .checkpoint import load_detector, save_detector
+from . import localisation
+from .choices import Build, revise
 from .naming import NamingRule, RegionNamer
-from .store import read_canonical, read_faces
 from .testsets import TestSet
 
 # Few values on purpose: there are about a hundred found fakes to choose by.
@@ -73,17 +68,8 @@ def choose_for(kfd: KFD, threshold: float, tests: TestSet, polygons: dict[str, l
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="kfd_train naming", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with faces/ and canonical.json")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="detector checkpoint written by heads; the choice is kept in it")
-    parser.add_argument("--variants", type=int, default=3, help="rounds over the calibration faces")
-    a = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    kfd, threshold, training = load_detector(a.checkpoint)
-    canonical = read_canonical(a.dir)
-    faces = [face for face in read_faces(a.dir) if face.split == "calibration"]
-    tests = testsets.build(faces, np.asarray(canonical["template"], np.float64), a.variants, False)
-    training["naming"] = choose_for(kfd, threshold, tests, canonical["regions"])
-    save_detector(a.checkpoint, kfd, threshold, training)
-    print(json.dumps(training["naming"]))
+    def choose(kfd: KFD, threshold: float, training: dict, build: Build, canonical: dict) -> tuple[float, dict]:
+        training["naming"] = choose_for(kfd, threshold, build("calibration", False), canonical["regions"])
+        return threshold, training["naming"]
+
+    revise(argv, "naming", __doc__, 3, choose)

@@ -5,20 +5,14 @@ chosen on all validation people together, each counting the same, and its figure
 the threshold of the others, applied to that person.
 """
 
-import argparse
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
 from kfd_model import KFD
 
 from . import calibrate, testsets
-from .checkpoint import load_detector, save_detector
-from .store import Face, read_canonical, read_faces
+from .choices import Build, revise
 
 REAL_SHARE_KEPT = 0.95  # share of untouched faces that must lie below the threshold
 KINDS = ("real", "self-blend", "swap-alpha", "swap-poisson")
@@ -82,23 +76,16 @@ def scores_of(kfd: KFD, tests: list[testsets.TestSet]) -> Scored:
     return Scored(*(np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])))
 
 
-def choose_for(kfd: KFD, faces: list[Face], template: np.ndarray, variants: int) -> dict:
-    """Threshold and figures for a calibrated detector on all validation people of the store, aligned and loose."""
-    people = [face for face in faces if face.split in ("calibration", "held-out")]
-    scored = scores_of(kfd, [testsets.build(people, template, variants, loose) for loose in (False, True)])
+def choose_for(kfd: KFD, tests: list[testsets.TestSet]) -> dict:
+    """Threshold and figures for a calibrated detector on all validation people, as kept in its training record."""
+    scored = scores_of(kfd, tests)
     return {"threshold": choose(scored), "leaveOneOut": on_people_left_out(scored)}
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="kfd_train threshold", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dir", type=Path, default=Path(".cache/train"), help="working folder with faces/ and canonical.json")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="detector checkpoint written by heads; the choice is kept in it: run `naming` afterwards")
-    parser.add_argument("--variants", type=int, default=4, help="rounds over the faces")
-    a = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    kfd, _, training = load_detector(a.checkpoint)
-    chosen = choose_for(kfd, read_faces(a.dir), np.asarray(read_canonical(a.dir)["template"], np.float64), a.variants)
-    training["calibration"] |= chosen
-    save_detector(a.checkpoint, kfd, chosen["threshold"], training)
-    print(json.dumps(chosen))
+    def choose_anew(kfd: KFD, _: float, training: dict, build: Build, __: dict) -> tuple[float, dict]:
+        chosen = choose_for(kfd, [build(split, loose) for split in ("calibration", "held-out") for loose in (False, True)])
+        training["calibration"] |= chosen
+        return chosen["threshold"], chosen
+
+    revise(argv, "threshold", __doc__ + "\nThe region rule depends on it: run `naming` afterwards.", 4, choose_anew)

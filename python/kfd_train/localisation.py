@@ -14,7 +14,8 @@ GROUPS = {
     "part edits": ("splice", "poisson-part", "liquify", "inpaint"),
     "smooth": ("smooth",),
 }
-STEP = 4  # pixels between those that count for the AUROC
+STEP = 4  # pixels between those that count for the AUROC and for the cut of the map
+FINE = (..., slice(STEP // 2, None, STEP), slice(STEP // 2, None, STEP))
 
 
 @dataclass
@@ -51,9 +52,8 @@ def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior], found: np.
             continue  # no map was made for this group
         truth = tests.masks[rows] > 0
         prior = priors[group]
-        fine = (slice(None), slice(STEP // 2, None, STEP), slice(STEP // 2, None, STEP))
-        labels = truth[fine].ravel()
-        constant = np.broadcast_to(prior.mean, truth.shape)[fine].ravel()
+        labels = truth[FINE].ravel()
+        constant = np.broadcast_to(prior.mean, truth.shape)[FINE].ravel()
         ious = np.array([metrics.iou(m > 0.5, t) for m, t in zip(maps[rows], truth)])
         constant_ious = np.array([metrics.iou(prior.mean > prior.threshold, t) for t in truth])
         who = tests.identity[rows]
@@ -68,7 +68,7 @@ def table(tests: TestSet, maps: np.ndarray, priors: dict[str, Prior], found: np.
             "found": int(seen.sum()),
             "gainFound": float(gains[seen].mean()) if seen.any() else None,
             "gainMissed": float(gains[~seen].mean()) if not seen.all() else None,
-            "auroc": metrics.auc(labels, maps[rows][fine].ravel()),
+            "auroc": metrics.auc(labels, maps[rows][FINE].ravel()),
             "constantAuroc": metrics.auc(labels, constant),
         }
     real = maps[tests.kind == "real"]

@@ -10,7 +10,7 @@ from .stage1 import save
 
 
 def average(states: list[dict]) -> dict:
-    """One checkpoint out of several averaged.pt or best.pt; configuration of the first, curves one after the other.
+    """One checkpoint out of several averaged.pt or best.pt; configuration of the first, curves one after the other, all seeds.
 
     Raises ValueError unless all hold the same tensors and standardise their tokens alike.
     """
@@ -25,7 +25,8 @@ def average(states: list[dict]) -> dict:
                 raise ValueError(f"expected runs that began from the same weights, {name} differs; use --continue or --initial with one file")
     network = {name: torch.stack([s["network"][name].float() for s in states]).mean(0).to(tensor.dtype) for name, tensor in first.items()}
     curve = [line for state in states for line in state["curve"]]
-    return {"network": network, "config": states[0]["config"], "curve": curve}
+    seeds = sorted({seed for state in states for seed in state.get("seeds", [state["config"]["seed"]])})
+    return {"network": network, "config": states[0]["config"], "curve": curve, "seeds": seeds}
 
 
 def main(argv: list[str]) -> None:

@@ -191,15 +191,17 @@ def run(
     print(f"stored maps of {len(maps)} pictures in {time.monotonic() - started:.0f}s", flush=True)
     train_heads(kfd, maps, masks, steps, config["seed"], batch, device, precision)
 
-    calibration_faces = [f for f in faces if f.split == "calibration"]
-    tests = [testsets.build(calibration_faces, template, variants, loose) for loose in (False, True)]
+    tests, others = (
+        [testsets.build([f for f in faces if f.split == split], template, variants, loose) for loose in (False, True)] for split in ("calibration", "held-out")
+    )
     calibration = calibrate(kfd, tests, must_rank)
-    calibration |= choose_threshold.choose_for(kfd, faces, template, variants)
+    calibration |= choose_threshold.choose_for(kfd, tests + others)
     kfd = kfd.cpu()
     naming = choose_for(kfd, calibration["threshold"], tests[0], canonical["regions"])
-    line = state["curve"][-1]
+    line = max(state["curve"], key=lambda line: line["pictures"])  # the longest run where several are averaged
     training = {
         "seed": config["seed"],
+        "seeds": state.get("seeds", [config["seed"]]),
         "config": config,
         "stage1": {"pictures": line["pictures"], "minutes": line["minutes"], "steps": line["step"]},
         "stage2": {"pictures": len(maps), "steps": steps, "minutes": round((time.monotonic() - started) / 60, 1)},

@@ -168,12 +168,13 @@ def test_a_soup_is_the_mean_of_runs_from_one_start(tmp_path):
         network = tiny_network("full")
         with torch.no_grad():
             network.class_vectors.add_(i)
-        states.append({"network": network.state_dict(), "config": {"taps": [0, 1, 2]}, "curve": [{"step": i}]})
+        states.append({"network": network.state_dict(), "config": {"taps": [0, 1, 2], "seed": 5 - i}, "curve": [{"step": i}]})
         torch.save(states[i], tmp_path / f"{i}.pt")
     soup.main([str(tmp_path / "0.pt"), str(tmp_path / "1.pt"), "--out", str(tmp_path / "soup.pt")])
     mixed = torch.load(tmp_path / "soup.pt", weights_only=True)
     torch.testing.assert_close(mixed["network"]["class_vectors"], states[0]["network"]["class_vectors"] + 0.5)
     assert mixed["curve"] == [{"step": 0}, {"step": 1}]
+    assert mixed["seeds"] == [4, 5]
     elsewhere = {**states[1], "network": tiny_network("full", seed=1).state_dict()}
     with pytest.raises(ValueError, match="began from the same weights"):
         soup.average([states[0], elsewhere])
