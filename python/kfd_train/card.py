@@ -52,7 +52,7 @@ def classifier(metrics: dict) -> str:
         for crop in ("canonical", "loose")
         for group, figures in metrics[crop]["classifier"].items()
     ]
-    return "### The classifier head, beside the mean of the strongest 8 % of the patches\n\n" + table(["forgeries", "AUC of the pooled patches", "gain by the classifier"], rows)
+    return "### The classifier head, beside the mean of the strongest 8 % of the patches, which it is fitted to\n\n" + table(["forgeries", "AUC of the pooled patches", "gain by the classifier"], rows)
 
 
 def robustness(metrics: dict) -> str:
@@ -86,13 +86,14 @@ def perfect(ece: dict) -> str:
 
 
 def left_out(calibration: dict) -> str:
-    """What the threshold is worth on people that it was not chosen on; nothing for files whose threshold was chosen on calibration people alone."""
+    """What scale, bias and threshold are worth on people that they were not chosen on; nothing for files whose choices were made on calibration people alone."""
     if "leaveOneOut" not in calibration:
         return ""
     figures = calibration["leaveOneOut"]
     return f"""
-These figures at the threshold are kind: it was chosen on all {figures["people"]} validation people, these among them. Leaving out one person at a time
-(thresholds {figures["lowest"]} to {figures["highest"]}): untouched faces left alone {number(figures["realsLeftAlone"])}, whole-face forgeries found {number(figures["wholeFaceFound"])}, means over people."""
+**These figures are kind**: the scale and bias of the score and the threshold were chosen on all {figures["people"]} validation people, these among them. Leaving out one person at a time
+(both crops, clean and JPEG 75; thresholds {figures["lowest"]} to {figures["highest"]}): untouched faces left alone {number(figures["realsLeftAlone"])}, whole-face forgeries found {number(figures["wholeFaceFound"])}, means over people;
+ECE {number(figures["ece"])} (a perfectly calibrated score would show {number(figures["perfectEce"])}), Brier {number(figures["brier"])}."""
 
 
 def naming(metrics: dict) -> str:
@@ -161,14 +162,14 @@ None of these photographs is redistributed, except the astronaut. An MIT file of
 The 68 landmarks used to make masks come from dlib's predictor (trained on 300-W, non-commercial research data); they are not part of the model.
 Photographs without faces (face-shaped masks), none redistributed: {photographs}.
 
-Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing temperature, map and region rule
-({faces["calibration"]}), {identities["held-out"]} held out ({faces["held-out"]}). All figures below are of the held-out ones.
+Identities are divided once: {identities["train"]} to train on ({faces["train"]} photographs), {identities["calibration"]} for choosing the cut of the map and the region rule
+({faces["calibration"]}), {identities["held-out"]} held out ({faces["held-out"]}). All figures below are of the held-out ones. Scale and bias of the score and the threshold, three numbers, are chosen on both.
 
 ## Recipe
 {recipe(training["config"])}
 Stage 1: {training["stage1"]["pictures"]} pictures in {training["stage1"]["minutes"]} minutes ({training["stage1"]["steps"]} steps); stage 2 (heads):
 {training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps. {seeds(training)} {training["device"]}.
-Calibration: temperature and bias folded into the last layer.
+Classifier: fitted to the pooled patch evidence of {training["classifier"]["pictures"]} training pictures (correlation {number(training["classifier"]["correlation"], 4)}). Calibration: scale and bias folded into its last layer.
 {notes}
 
 ## Results ({metrics["identities"]} identities, {metrics["faces"]} photographs; 95 % intervals by identity)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from . import localisation, metrics, testsets
+from .classifier import pooled_score
 from .export import write_json
 from .naming import NamingRule, RegionNamer
 from .network import normalise
@@ -23,7 +24,6 @@ from .store import read_canonical, read_faces
 ROBUSTNESS_KINDS = ("real", "self-blend", "swap-alpha", "swap-poisson")
 SWAPS = ("swap-alpha", "swap-poisson")
 CROPS = ("canonical", "loose")
-POOLED_SHARE = 8  # per cent of the patches, as in earlier runs
 
 
 @dataclass
@@ -33,12 +33,6 @@ class Judged:
     score: np.ndarray  # float32 (N,), 0..1
     pooled: np.ndarray  # float32 (N,), a logit
     maps: np.ndarray | None  # float16 (N,224,224), forgery maps
-
-
-def pooled_score(similarities: list[torch.Tensor]) -> torch.Tensor:
-    """Patch similarities per level (B,2,g,g) -> (B,): deepfake minus pristine, mean of the strongest 8 % of the patches and of the levels."""
-    difference = torch.stack([(s[:, 1] - s[:, 0]).flatten(1) for s in similarities], dim=1)
-    return difference.topk(max(1, difference.shape[2] * POOLED_SHARE // 100), dim=2).values.mean((1, 2))
 
 
 class ExportedDetector:

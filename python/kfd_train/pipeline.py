@@ -42,7 +42,7 @@ def material_steps(folder: Path) -> list[Step]:
 
 
 def finishing_steps(folder: Path, out: Path, config: dict, device: str, notes: tuple[str, ...] = (), must_rank: bool = True) -> list[Step]:
-    """Heads, export, figures and card, from weights of stage 1 in OUT/run, "last" (averaged.pt) or "best" on calibration identities. `must_rank`: see calibrate()."""
+    """Heads, export, figures and card, from weights of stage 1 in OUT/run, "last" (averaged.pt) or "best" on calibration identities. `must_rank`: see calibrate.probability()."""
     heads, model = config["heads"], out / "mini-kfd.pt"
     stage1_weights = out / "run" / {"last": "averaged.pt", "best": "best.pt"}[config["use"]]
     checkpoint, metrics = out / "detector.pt", out / "metrics.json"

@@ -1,13 +1,14 @@
 """Training network, losses, figures, calibration, export; and the whole chain on drawn faces."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from kfd_model import VisionTransformer
-from kfd_train import calibrate, checkpoint, choose_naming, choose_threshold, export, localisation, losses, metrics, smoke, stage1, stage2, testsets
+from kfd_train import calibrate, checkpoint, choose_naming, choose_threshold, classifier, export, localisation, losses, metrics, smoke, stage1, stage2, synthetic, testsets
 from kfd_train.naming import RegionNamer
 from kfd_train.network import Evidence, StandardisedLinear, TrainingNetwork, normalise
 
@@ -95,7 +96,7 @@ def test_temperature_recovers_a_known_scale():
     rng = np.random.default_rng(0)
     z = rng.normal(0, 2, 20000)
     labels = rng.random(20000) < 1 / (1 + np.exp(-(1.7 * z)))
-    scale, bias = calibrate.fit_temperature(z, labels)
+    scale, bias = calibrate.fit_temperature(z, labels, np.full(len(z), 1 / len(z)))
     assert scale == pytest.approx(1.7, rel=0.05) and abs(bias) < 0.06
 
 
@@ -114,16 +115,33 @@ def test_what_a_perfect_score_would_show_falls_with_the_number_of_pictures():
     assert metrics.expected_calibration_error(labels, p) == pytest.approx(metrics.ece_of_a_perfect_score(p), abs=0.01)
 
 
+def drawn_scores(logit: np.ndarray, kind: list[str], identity: np.ndarray) -> calibrate.Scored:
+    """Clean pictures, every forgery one of the whole face."""
+    kind = np.array(kind)
+    return calibrate.Scored(logit, kind, np.where(kind == "real", "", "face"), identity, np.ones(len(kind), bool))
+
+
 def test_one_odd_person_does_not_decide_the_threshold():
     score = np.concatenate([np.linspace(0, 0.6, 280), np.full(10, 0.95), np.full(29, 0.9)])
-    scored = choose_threshold.Scored(
-        score=score, real=np.arange(319) < 290, whole=np.arange(319) >= 290, identity=np.concatenate([np.arange(280) % 28, np.full(10, 28), np.arange(29)])
-    )
-    threshold = choose_threshold.choose(scored)
+    scored = drawn_scores(np.log(score / (1 - score) + 1e-9), ["real"] * 290 + ["self-blend"] * 29, np.concatenate([np.arange(280) % 28, np.full(10, 28), np.arange(29)]))
+    threshold = choose_threshold.choose(score, scored, 0.95)
     assert 0.58 < threshold < 0.62  # 95 % of 29 people: all of 27 and a half
-    figures = choose_threshold.on_people_left_out(scored)
+    chosen, figures = choose_threshold.choose_for(scored)
+    assert chosen == threshold and figures["share"] == 0.95
     assert figures["realsLeftAlone"] == pytest.approx(28 / 29, abs=0.03) and figures["wholeFaceFound"] == 1.0
     assert figures["lowest"] <= threshold <= figures["highest"] + 1e-9
+
+
+def test_the_threshold_rises_until_people_left_out_are_left_alone():
+    rng = np.random.default_rng(1)
+    identity = np.repeat(np.arange(12), 80)
+    logit = rng.normal(0, 1.5, 12)[identity] + rng.normal(0, 0.8, 960)  # people differ: the others' threshold is too low for some
+    scored = drawn_scores(logit, ["real", "self-blend"] * 480, identity)
+    score = 1 / (1 + np.exp(-logit))
+    assert choose_threshold.on_people_left_out(score, scored, 0.95)["realsLeftAlone"] < 0.95
+    threshold, figures = choose_threshold.choose_for(scored)
+    assert figures["share"] > 0.95 and figures["realsLeftAlone"] >= 0.95
+    assert threshold > choose_threshold.choose(score, scored, 0.95)
 
 
 def test_every_person_counts_the_same_in_the_threshold():
@@ -131,6 +149,34 @@ def test_every_person_counts_the_same_in_the_threshold():
     values, identity = np.concatenate([many, few]), np.concatenate([np.zeros(1000, int), np.arange(1, 21)])
     assert choose_threshold.person_quantile(values, identity, 0.95) == pytest.approx(0.3)
     assert choose_threshold.person_quantile(values, identity, 0.96) == pytest.approx(0.9)
+
+
+def test_the_calibration_is_measured_on_people_left_out():
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(20), 60)
+    kind = np.tile(["real", "self-blend", "swap-alpha"], 400)
+    forged = kind != "real"
+    logit = rng.normal(np.where(forged, 1.0, -1.0), 1.0)
+    alike = calibrate.on_people_left_out(drawn_scores(logit, kind, identity))
+    assert alike["ece"] < alike["perfectEce"] + 0.02
+    # Each person an offset of their own: fitted on everybody it would look half as bad as it is on the person who is left out.
+    odd = logit + rng.normal(0, 4, 20)[identity]
+    scored = drawn_scores(odd, kind, identity)
+    scale, bias, _ = calibrate.probability(scored)
+    p = 1 / (1 + np.exp(-(scale * odd + bias)))
+    one, left_out = scored.of(identity == 0), np.empty(60)
+    others = scored.of(identity != 0)
+    a, b = calibrate.fit_temperature(others.logit, others.forged, calibrate.mixed(others.kind))
+    left_out[:] = 1 / (1 + np.exp(-(a * one.logit + b)))
+    assert not np.allclose(p[identity == 0], left_out)  # the fit does depend on the person
+    assert calibrate.on_people_left_out(scored)["brier"] > metrics.brier(forged, p)
+
+
+def test_scores_that_fall_with_forgery_are_refused():
+    scored = drawn_scores(np.array([1.0, 0.8, -1.0, -0.7]), ["real", "real", "self-blend", "swap-alpha"], np.arange(4))
+    with pytest.raises(ValueError, match="rise with forgery"):
+        calibrate.probability(scored)
+    assert calibrate.probability(scored, must_rank=False)[:2] == (1.0, 0.0)
 
 
 def drawn_tests(masks: np.ndarray, kind: list[str]) -> testsets.TestSet:
@@ -183,11 +229,55 @@ def test_folding_changes_the_score_as_fitted():
 
 def test_the_classifier_starts_as_graded_thresholds():
     kfd = tiny_network().finish()
-    stage2.start_from_exceedances(kfd.classifier, torch.randn(3, 1000))
+    classifier.start_from_exceedances(kfd.classifier, torch.randn(3, 1000))
     weak, strong = (torch.zeros(1, 2, 224, 224) for _ in range(2))
     strong[:, 1] = 2.0
     first = kfd.classifier.meta_net[0][0]
     assert (first(strong)[0, :12, 100, 100] > first(weak)[0, :12, 100, 100]).all()
+
+
+def patch_maps(count: int, seed: int) -> torch.Tensor:
+    """Maps (N,3,2,16,16) of a smooth background with a patch of evidence in half of them."""
+    rng = torch.Generator().manual_seed(seed)
+    maps = torch.randn(count, 3, 2, 16, 16, generator=rng)
+    for i in range(0, count, 2):
+        top, left, side = torch.randint(2, 9, (3,), generator=rng).tolist()
+        maps[i, :, 1, top : top + side, left : left + side] += 12 * torch.rand((), generator=rng)
+    return maps
+
+
+def test_the_classifier_learns_the_pooled_evidence():
+    kfd, new = tiny_network().finish(), patch_maps(48, 2)
+    learnt = classifier.fit_to_pool(kfd, patch_maps(128, 1), seed=0)
+    with torch.no_grad():
+        logits = kfd.classifier.logits(kfd.enlarge(list(new.unbind(1))))
+    difference, wanted = (logits[:, 1] - logits[:, 0]).numpy(), classifier.pooled_score(list(new.unbind(1))).numpy()
+    assert learnt["correlation"] > 0.99
+    assert np.corrcoef(difference, wanted)[0, 1] > 0.85  # of 128 drawn maps; thousands of real ones give .999
+    assert np.abs(difference - wanted).mean() < np.abs(wanted - wanted.mean()).mean() / 2
+
+
+def test_a_renewed_classifier_leaves_encoder_and_locator_as_they_are(tmp_path):
+    synthetic.write_store(tmp_path)
+    config = stage1.read_config(Path(stage1.__file__).parent / "configs" / "smoke.json", [])
+    kfd, path = tiny_network().finish(), tmp_path / "tiny.pt"
+    training = {"config": config, "calibration": {"map": {"shift": 0.3}}, "notes": ["first"]}
+    export.save_model(kfd, path)
+    described = export.manifest(kfd, path, {"points": [], "template": [], "regions": {}}, 0.5, training, {})
+    export.write_json(path.with_suffix(".kfd.json"), described)
+    before, _, _ = checkpoint.load_exported(path)
+    stage2.renew_classifier(tmp_path, path, tmp_path / "detector.pt", 2, 1, ("second",), must_rank=False)
+    after, threshold, record = checkpoint.load_detector(tmp_path / "detector.pt")
+    changed = {name.split(".")[0] for name, tensor in before.state_dict().items() if not torch.equal(tensor, after.state_dict()[name])}
+    assert changed == {"classifier"}
+    assert record["notes"] == ["first", "second"] and record["calibration"]["map"] == {"shift": 0.3}
+    assert threshold == record["calibration"]["threshold"] and {"ece", "realsLeftAlone"} <= set(record["calibration"]["leaveOneOut"])
+
+
+def test_an_exported_file_without_its_manifest_is_refused(tmp_path):
+    export.save_model(tiny_network().finish(), tmp_path / "tiny.pt")
+    with pytest.raises(FileNotFoundError, match="tiny.kfd.json"):
+        checkpoint.load_exported(tmp_path / "tiny.pt")
 
 
 def test_a_name_is_right_if_half_of_its_region_is_forged_and_the_rule_is_chosen_by_that():
