@@ -167,8 +167,8 @@ Identities are divided once: {identities["train"]} to train on ({faces["train"]}
 
 ## Recipe
 {recipe(training["config"])}
-Stage 1: {training["stage1"]["pictures"]} pictures in {training["stage1"]["minutes"]} minutes ({training["stage1"]["steps"]} steps); stage 2 (heads):
-{training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps. {seeds(training)} {training["device"]}.
+Stage 1: {training["stage1"]["pictures"]} pictures in {training["stage1"]["minutes"]} minutes ({training["stage1"]["steps"]} steps). {seeds(training)} {training["device"]}.
+Locator: {training["stage2"]["pictures"]} stored maps, {training["stage2"]["steps"]} steps.
 Classifier: fitted to the pooled patch evidence of {training["classifier"]["pictures"]} training pictures (correlation {number(training["classifier"]["correlation"], 4)}). Calibration: scale and bias folded into its last layer.
 {notes}
 
