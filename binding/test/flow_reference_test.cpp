@@ -15,8 +15,9 @@ constexpr double kTolerance = 1e-4;
 // a class-row pass of few rows reads 16-bit weights (row_linear.h)
 constexpr double kRowTolerance = 1e-3;
 // The trained classifier max-pools smooth maps: where two values nearly tie, float32 takes the other branch, and which
-// ones tie depends on the processor. PyTorch's own float32 autograd is off by .1 to .7 %.
-constexpr double kTiedTolerance = 1e-2;
+// ones tie depends on the processor. PyTorch's own float32 autograd is off by up to 3.8 % on the oracle's eight
+// crops, 2.4 % on these two: graded thresholds on one difference of maps tie in all their channels at once.
+constexpr double kTiedTolerance = 5e-2;
 
 std::vector<Case> flow_cases() {
   std::vector<Case> all;
