@@ -12,6 +12,7 @@ import torch
 from kfd_model import KFD
 
 from . import localisation, metrics
+from .similarities import enlarged, similarity_maps
 from .testsets import TestSet
 
 CONDITIONS = ("clean", "jpeg-75")
@@ -21,12 +22,10 @@ MIX = {("real",): 0.5, ("self-blend",): 0.25, ("swap-alpha", "swap-poisson"): 0.
 @torch.no_grad()
 def class_logits(kfd: KFD, pictures: np.ndarray, batch: int = 16) -> np.ndarray:
     """Deepfake minus pristine logit of the classifier, (N,), as the file ships: in float32."""
-    from .stage2 import similarity_maps
-
     out = []
     for i in range(0, len(pictures), batch):
         maps = similarity_maps(kfd, torch.from_numpy(pictures[i : i + batch]))
-        logits = kfd.classifier.logits([m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps.unbind(1)))])
+        logits = kfd.classifier.logits(enlarged(kfd, maps))
         out.append(logits[:, 1] - logits[:, 0])
     return torch.cat(out).cpu().numpy()
 
@@ -98,13 +97,10 @@ REAL_PIXELS_LIT = 0.2  # largest share of the pixels of untouched calibration fa
 @torch.no_grad()
 def map_logits(kfd: KFD, pictures: np.ndarray, batch: int = 8) -> np.ndarray:
     """Locator logit deepfake minus pristine at the pixels of localisation.FINE, (N,56,56)."""
-    from .stage2 import similarity_maps
-
     out = []
     for i in range(0, len(pictures), batch):
         maps = similarity_maps(kfd, torch.from_numpy(pictures[i : i + batch]))
-        enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(maps.unbind(1)))]
-        logits = kfd.locator.logits(enlarged)[localisation.FINE]
+        logits = kfd.locator.logits(enlarged(kfd, maps))[localisation.FINE]
         out.append(logits[:, 1] - logits[:, 0])
     return torch.cat(out).cpu().numpy()
 
@@ -162,6 +158,13 @@ def probability(scored: Scored, must_rank: bool = True) -> tuple[float, float, d
     return scale, bias, figures
 
 
+def quality(kind: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """Brier score and ECE, with what a perfectly calibrated score would show, on untouched faces, self-blends and swaps as 2 : 1 : 1."""
+    rows = np.concatenate([np.flatnonzero(kind == name) for name in ("real", "real", "self-blend", "swap-alpha")])
+    labels, p = kind[rows] != "real", probability[rows]
+    return {"brier": metrics.brier(labels, p), "ece": metrics.expected_calibration_error(labels, p), "perfectEce": metrics.ece_of_a_perfect_score(p)}
+
+
 def on_people_left_out(scored: Scored) -> dict[str, float]:
     """ECE and Brier score of clean pictures (real : self-blend : swap-alpha = 2 : 1 : 1), each person's by scale and bias of the others."""
     p = np.zeros(len(scored.kind))
@@ -170,6 +173,4 @@ def on_people_left_out(scored: Scored) -> dict[str, float]:
         others = scored.of(~mine)
         scale, bias = fit_temperature(others.logit, others.forged, mixed(others.kind))
         p[mine] = 1 / (1 + np.exp(-(scale * scored.logit[mine] + bias)))
-    rows = np.concatenate([np.flatnonzero(scored.clean & (scored.kind == kind)) for kind in ("real", "real", "self-blend", "swap-alpha")])
-    labels, p = scored.forged[rows], p[rows]
-    return {"ece": metrics.expected_calibration_error(labels, p), "perfectEce": metrics.ece_of_a_perfect_score(p), "brier": metrics.brier(labels, p)}
+    return quality(scored.kind[scored.clean], p[scored.clean])

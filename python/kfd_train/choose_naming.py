@@ -15,6 +15,7 @@ from kfd_model import KFD
 from . import localisation
 from .choices import Build, revise
 from .naming import NamingRule, RegionNamer
+from .similarities import enlarged, similarity_maps
 from .testsets import TestSet
 
 # Few values on purpose: there are about a hundred found fakes to choose by.
@@ -25,14 +26,11 @@ LEAST_RIGHT = 0.5  # of the names that are given on part edits, at least this sh
 @torch.inference_mode()
 def locate(kfd: KFD, pictures: np.ndarray, batch: int = 4) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (N,224,224,3) -> score (N,), forgery maps float32 (N,224,224)."""
-    from .stage2 import similarity_maps
-
     scores, maps = [], []
     for first in range(0, len(pictures), batch):
-        similarities = similarity_maps(kfd, torch.from_numpy(pictures[first : first + batch]))
-        enlarged = [m.contiguous(memory_format=torch.channels_last) for m in kfd.enlarge(list(similarities.unbind(1)))]
-        scores.append(kfd.classifier(enlarged)[:, 1])
-        maps.append(kfd.locator.logits(enlarged).softmax(1)[:, 1])
+        read = enlarged(kfd, similarity_maps(kfd, torch.from_numpy(pictures[first : first + batch])))
+        scores.append(kfd.classifier(read)[:, 1])
+        maps.append(kfd.locator.logits(read).softmax(1)[:, 1])
     return torch.cat(scores).numpy(), torch.cat(maps).numpy()
 
 

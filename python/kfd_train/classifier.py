@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from kfd_model import KFD, Classifier
 
+from .similarities import enlarged
+
 POOLED_SHARE = 8  # per cent of the patches
 STEPS, RATE, DECAY = 3000, 2e-3, 0.1
 NOISE = 0.05  # relative, on the features
@@ -53,8 +55,7 @@ class Features:
 
     @torch.no_grad()
     def of(self, rows: Tensor) -> Tensor:
-        enlarged = self.kfd.enlarge(list(self.scaled[rows].to(self.device).unbind(1)))
-        return self.kfd.classifier.features([m.contiguous(memory_format=torch.channels_last) for m in enlarged])
+        return self.kfd.classifier.features(enlarged(self.kfd, self.scaled[rows].to(self.device)))
 
     def measure_norms(self, rows: Tensor, batch: int) -> None:
         """Lets the BatchNorms take their statistics from these rows; afterwards the classifier is in eval mode."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from . import localisation, metrics, testsets
+from .calibrate import quality
 from .classifier import pooled_score
 from .export import write_json
 from .naming import NamingRule, RegionNamer
@@ -107,9 +108,7 @@ def calibration_table(tests: testsets.TestSet, score: np.ndarray, threshold: flo
         rows = (tests.kind == "real") | (tests.kind == kind)
         labels, s = tests.forged[rows], score[rows]
         out[kind] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s)}
-    both = np.concatenate([np.flatnonzero(tests.kind == k) for k in ("real", "real", "self-blend", "swap-alpha")])
-    labels, s = tests.forged[both], score[both]
-    out["both"] = {"brier": metrics.brier(labels, s), "ece": metrics.expected_calibration_error(labels, s), "perfectEce": metrics.ece_of_a_perfect_score(s)}
+    out["both"] = quality(tests.kind, score)
     real, whole = tests.kind == "real", tests.forged & (tests.region == "face")
     kept = (score < threshold).astype(float)
     out["threshold"] = {

@@ -21,24 +21,13 @@ from . import calibrate, choose_naming, choose_threshold, losses, testsets
 from .batches import Material, PairStream, loader
 from .checkpoint import load_exported, save_detector
 from .classifier import MAP_SCALE, fit_to_pool
-from .network import autocast, normalise
+from .network import autocast
+from .similarities import similarity_maps
 from .stage1 import restore_network
 from .store import Face, photograph_credits, read_canonical, read_faces
 
 LOCATOR_RATE = 3e-3
 LOCATOR_CROP = 56  # side of the locator's training crops: it sees only 5 x 5 pixels of the enlarged maps
-
-
-@torch.no_grad()
-def similarity_maps(kfd: KFD, pictures: Tensor, batch: int = 16, precision: str = "float32") -> Tensor:
-    """uint8 (N,224,224,3) -> (N,levels,2,16,16) float32 on the model's device; `precision` of the encoder, by default as it ships."""
-    device, out = kfd.class_embeddings.device, []
-    for i in range(0, len(pictures), batch):
-        x = normalise(pictures[i : i + batch].to(device))
-        with autocast(str(device), precision):
-            tapped = kfd.tapped_tokens(x)
-        out.append(torch.stack(kfd.patch_similarities([t.float() for t in tapped]), dim=1))
-    return torch.cat(out)
 
 
 def training_maps(kfd: KFD, folder: Path, config: dict, batches: int) -> tuple[Tensor, Tensor]:
@@ -193,10 +182,10 @@ def main(argv: list[str]) -> None:
     start.add_argument("--model", type=Path, help="exported detector instead: its encoder and locator stay, the classifier and all choices are made anew")
     parser.add_argument("--out", type=Path, required=True, help="detector checkpoint to write")
     parser.add_argument("--batches", type=int, default=250, help="training batches whose maps are stored")
-    parser.add_argument("--steps", type=int, default=600, help="optimiser steps of the locator")
+    parser.add_argument("--steps", type=int, default=600, help="optimiser steps of the locator (with --stage1)")
     parser.add_argument("--variants", type=int, default=4, help="rounds over the validation faces")
-    parser.add_argument("--batch", type=int, default=16, help="pictures a step of the locator")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, default=16, help="pictures a step of the locator (with --stage1)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="with --stage1; --model runs on the CPU")
     parser.add_argument("--note", action="append", default=[], help="remark on this run for the record and the card")
     a = parser.parse_args(argv)
     notes = tuple(a.note)
